@@ -1,0 +1,32 @@
+package media
+
+import "time"
+
+// Access is one thing to count: a view, or bytes served to one.
+type Access struct {
+	Asset   AssetID
+	At      time.Time
+	Session Session // who watches; views are counted once per session, asset and half hour
+	Bytes   int64   // body bytes served
+	View    bool    // false: bytes only (a HEAD, the uploader's own)
+	Manual  bool    // told by the LMS; counted each time, whatever the session
+}
+
+// Session is a viewer in a ticket: a truncated hash of the viewer's name, so that a ticket tells nobody who watches. Zero: unnamed.
+type Session [8]byte
+
+// Tally is what a batch of accesses adds to one asset in one hour.
+type Tally struct {
+	Asset AssetID
+	Hour  time.Time // start of the hour, UTC
+	Views int64
+	Bytes int64
+	Last  time.Time // latest access among them
+}
+
+// Bucket is one step of a series of accesses.
+type Bucket struct {
+	Start time.Time
+	Views int64
+	Bytes int64
+}
