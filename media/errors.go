@@ -29,13 +29,13 @@ const (
 	Full                             // 507: no space left
 )
 
-var kindTexts = [...]string{
-	"internal error", "invalid", "unauthenticated", "forbidden", "not found", "conflict", "gone", "precondition failed", "too large",
-	"unsupported media type", "locked", "precondition required", "too many requests", "unavailable", "insufficient storage",
-}
-
 // Error makes a Kind an error, to be compared with errors.Is.
-func (k Kind) Error() string { return kindTexts[k] }
+func (k Kind) Error() string {
+	return [...]string{
+		"internal error", "invalid", "unauthenticated", "forbidden", "not found", "conflict", "gone", "precondition failed", "too large",
+		"unsupported media type", "locked", "precondition required", "too many requests", "unavailable", "insufficient storage",
+	}[k]
+}
 
 // Error is what a use-case answers when it refuses or cannot. The client sees Kind, Code, Detail and Field; Err goes to the log.
 type Error struct {
