@@ -1,0 +1,241 @@
+package uploads
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/media"
+	"sluice/storage"
+)
+
+// Bounds on waiting for others.
+const (
+	ledgerPatience = 5 * time.Second  // one ledger call in a request
+	finishPatience = 30 * time.Second // commit and row together; a 5 TiB multipart completion takes long
+)
+
+// upload is one asset on its way in, as this process knows it: its row, and the handle that its bytes go through.
+type upload struct {
+	id        media.AssetID
+	loading   sync.Mutex // one load of the row at a time
+	finishing sync.Mutex // one finish at a time
+
+	mu      sync.Mutex
+	row     media.Asset
+	loaded  bool
+	write   storage.Write // nil: not open now
+	writing bool          // a request appends
+	gone    bool          // doomed here
+	head    []byte        // the first bytes while they are too few to judge
+	judged  bool
+	mime    string // the type to keep, once judged
+
+	users int // guarded by desk.mu, as is used
+	used  time.Time
+}
+
+// desk is the open uploads in memory, so that a PATCH asks the ledger for nothing and an absent ledger stops no running upload.
+type desk struct {
+	mu sync.Mutex
+	m  map[media.AssetID]*upload
+}
+
+// take gives the upload of an id, with one more user.
+func (d *desk) take(id media.AssetID) *upload {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.m[id]
+	if u == nil {
+		u = &upload{id: id}
+		d.m[id] = u
+	}
+	u.users++
+	return u
+}
+
+// holds reports whether somebody uses an upload now.
+func (d *desk) holds(id media.AssetID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.m[id]
+	return u != nil && u.users > 0
+}
+
+// put starts an upload that was created just now, with one user.
+func (d *desk) put(row media.Asset, w storage.Write) *upload {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.m[row.ID]
+	if u == nil {
+		u = &upload{id: row.ID}
+		d.m[row.ID] = u
+	}
+	u.users++
+	u.mu.Lock()
+	u.row, u.loaded = row, true
+	if w != nil {
+		u.write = w
+	}
+	u.mu.Unlock()
+	return u
+}
+
+// leave ends a use. What is finished or gone is forgotten at once: the ledger answers for it from then on.
+func (d *desk) leave(u *upload, limit int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u.users--
+	u.used = time.Now()
+	if u.users > 0 {
+		return
+	}
+	u.mu.Lock()
+	over := u.gone || !u.loaded || u.row.State.Finished()
+	u.mu.Unlock()
+	if over {
+		d.drop(u)
+	} else if len(d.m) > limit {
+		d.evict(len(d.m) - limit + limit/8)
+	}
+}
+
+// drop forgets an upload nobody uses. Called with the lock held, so that nobody opens the same bytes before they are closed.
+func (d *desk) drop(u *upload) {
+	if d.m[u.id] == u {
+		delete(d.m, u.id)
+	}
+	u.close()
+}
+
+// evict drops the n uploads that were idle for the longest.
+func (d *desk) evict(n int) {
+	idle := make([]*upload, 0, len(d.m))
+	for _, u := range d.m {
+		if u.users == 0 {
+			idle = append(idle, u)
+		}
+	}
+	slices.SortFunc(idle, func(a, b *upload) int { return a.used.Compare(b.used) })
+	for _, u := range idle[:min(n, len(idle))] {
+		d.drop(u)
+	}
+}
+
+// closeIdle drops what was not used since a time; the zero time: everything nobody uses.
+func (d *desk) closeIdle(now time.Time, idle time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, u := range d.m {
+		if u.users == 0 && (now.IsZero() || now.Sub(u.used) >= idle) {
+			d.drop(u)
+		}
+	}
+}
+
+// close gives up the handle; the bytes stay for a later Resume.
+func (u *upload) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.write != nil {
+		_ = u.write.Close() // every kept byte is in the file already: Close has nothing left that could be lost
+		u.write = nil
+	}
+}
+
+// asset gives the row as it is known here.
+func (u *upload) asset() media.Asset {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.row
+}
+
+func (u *upload) set(row media.Asset) {
+	u.mu.Lock()
+	u.row, u.loaded = row, true
+	u.mu.Unlock()
+}
+
+// open takes an upload and sees that its row is known. The row of a finished one is read each time: its media may be deleted by others.
+// The caller leaves it.
+func (s *Service) open(ctx context.Context, id media.AssetID) (*upload, error) {
+	u := s.desk.take(id)
+	if err := s.load(ctx, u); err != nil {
+		s.leave(u)
+		return nil, err
+	}
+	return u, nil
+}
+
+func (s *Service) leave(u *upload) { s.desk.leave(u, s.o.MaxOpen) }
+
+func (s *Service) load(ctx context.Context, u *upload) error {
+	u.loading.Lock()
+	defer u.loading.Unlock()
+	u.mu.Lock()
+	known, gone := u.loaded && !u.row.State.Finished(), u.gone
+	u.mu.Unlock()
+	if gone {
+		return errMissing()
+	}
+	if known {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
+	defer cancel()
+	row, err := s.ledger.Asset(ctx, u.id)
+	if err != nil {
+		return err
+	}
+	u.set(row)
+	return nil
+}
+
+// handle opens the bytes of an upload, or gives the handle that is open.
+func (s *Service) handle(ctx context.Context, u *upload) (storage.Write, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.gone {
+		return nil, errMissing()
+	}
+	if u.write != nil {
+		return u.write, nil
+	}
+	w, err := s.store.Resume(ctx, u.row.Backend, u.row.Key)
+	if media.KindOf(err) == media.NotFound && err != nil {
+		return nil, &media.Error{Kind: media.Gone, Code: "upload_gone", Detail: "the bytes of this upload are gone", Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	u.write = w
+	return w, nil
+}
+
+// offset tells how many bytes of an unfinished upload are kept, and whether that is all of them.
+func (s *Service) offset(ctx context.Context, u *upload) (n int64, complete bool, err error) {
+	row := u.asset()
+	if row.State.Finished() {
+		return row.Size, true, nil
+	}
+	if row.Upload.Final { // joined in one step, no bytes of its own come in
+		return 0, true, nil
+	}
+	w, err := s.handle(ctx, u)
+	if err != nil {
+		return 0, false, err
+	}
+	n, err = w.Offset(ctx)
+	return n, err == nil && !row.Upload.Deferred && n == row.Size, err
+}
+
+func errMissing() error {
+	return &media.Error{Kind: media.NotFound, Code: "upload_not_found", Detail: "no such upload"}
+}
+
+// expired reports whether an unfinished upload is past its time.
+func (s *Service) expired(a media.Asset) bool {
+	at := a.Upload.ExpiresAt
+	return !at.IsZero() && !s.o.Now().Before(at) && !a.State.Finished()
+}

@@ -1,0 +1,297 @@
+package uploads
+
+import (
+	"context"
+	"io"
+	"maps"
+	"sync"
+	"time"
+
+	"sluice/internal/crash"
+	"sluice/media"
+)
+
+// finish makes a complete upload durable and tells the ledger, in this order; it may be repeated after a failure at any step, and by
+// another process. When it cannot be done now it is noted, and runFinisher repeats it.
+func (s *Service) finish(ctx context.Context, u *upload) error {
+	u.finishing.Lock()
+	defer u.finishing.Unlock()
+	return s.finishLocked(ctx, u)
+}
+
+func (s *Service) finishLocked(ctx context.Context, u *upload) error {
+	row := u.asset()
+	if row.State.Finished() {
+		return nil
+	}
+	// A client that leaves now must not stop half-way what it has paid for with all its bytes.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishPatience)
+	defer cancel()
+	err := s.settleBytes(ctx, u, row)
+	switch {
+	case err == nil:
+		return nil
+	case refusal(err):
+		if rerr := s.remove(ctx, u); rerr != nil {
+			s.pending.add(u.id, true)
+		}
+		return err
+	}
+	s.pending.add(u.id, false)
+	s.o.Logger.WarnContext(ctx, "finish postponed", "asset", u.id.String(), "error", err)
+	return finishPending(err)
+}
+
+// refusal reports whether trying again would end the same way.
+func refusal(err error) bool {
+	switch media.KindOf(err) {
+	case media.NotFound, media.Gone, media.Unsupported, media.TooLarge, media.Forbidden:
+		return true
+	default:
+		return false
+	}
+}
+
+func finishPending(err error) error {
+	if media.KindOf(err) == media.Full {
+		return err
+	}
+	return &media.Error{
+		Kind: media.Unavailable, Code: "finish_pending", Detail: "every byte is here; the upload is being finished",
+		RetryAfter: time.Second, Err: err,
+	}
+}
+
+// settleBytes commits the object, looks at its first bytes once more if nobody has yet, and commits the row.
+func (s *Service) settleBytes(ctx context.Context, u *upload, row media.Asset) error {
+	o, err := s.commit(ctx, u, row)
+	if err != nil {
+		return err
+	}
+	if row.Size >= 0 && o.Size != row.Size {
+		return media.Errorf(media.Internal, "stored %d bytes of %d", o.Size, row.Size)
+	}
+	mime, err := s.typeOf(ctx, u, row, o)
+	if err != nil {
+		return err
+	}
+	crash.At("uploads: before ledger stored")
+	stored, err := s.ledger.Stored(ctx, u.id, o, mime, nil)
+	if err != nil {
+		return err
+	}
+	crash.At("uploads: after ledger stored")
+	u.set(stored)
+	u.close()
+	s.pending.done(u.id)
+	s.wakeHasher()
+	return nil
+}
+
+func (s *Service) commit(ctx context.Context, u *upload, row media.Asset) (media.Object, error) {
+	if row.Upload.Final {
+		crash.At("uploads: before concat")
+		o, err := s.join(ctx, row)
+		crash.At("uploads: after concat, before stored")
+		return o, err
+	}
+	w, err := s.handle(ctx, u)
+	if err != nil {
+		return media.Object{}, err
+	}
+	crash.At("uploads: before commit")
+	o, err := w.Commit(ctx)
+	crash.At("uploads: after commit")
+	return o, err
+}
+
+// join makes the parts of a final upload one object.
+func (s *Service) join(ctx context.Context, row media.Asset) (media.Object, error) {
+	keys := make([]string, len(row.Upload.Parts))
+	for i, id := range row.Upload.Parts {
+		part, err := s.ledger.Asset(ctx, id)
+		if err != nil {
+			return media.Object{}, err
+		}
+		keys[i] = part.Key
+	}
+	return s.store.Concat(ctx, row.Backend, row.Key, keys)
+}
+
+// typeOf gives the type to keep. An upload whose first bytes were not judged while they came in (a restart between them, a joined one) is
+// judged now, before anybody can fetch it.
+func (s *Service) typeOf(ctx context.Context, u *upload, row media.Asset, o media.Object) (string, error) {
+	u.mu.Lock()
+	judged, mime := u.judged, u.mime
+	u.mu.Unlock()
+	if judged || row.Upload.Partial {
+		return mime, nil
+	}
+	var head []byte
+	if o.Size > 0 {
+		body, err := s.store.Read(ctx, row.Backend, o, 0, min(headSize, o.Size))
+		if err != nil {
+			return "", err
+		}
+		head, err = io.ReadAll(body)
+		if cerr := body.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	mime, err := s.judge(row, head)
+	if err == nil {
+		u.mu.Lock()
+		u.judged, u.mime = true, mime
+		u.mu.Unlock()
+	}
+	return mime, err
+}
+
+// pending is what could not be finished or removed because something was away.
+type pending struct {
+	mu   sync.Mutex
+	m    map[media.AssetID]bool // true: to be removed
+	wake chan struct{}
+}
+
+func (p *pending) init() { p.m, p.wake = map[media.AssetID]bool{}, make(chan struct{}, 1) }
+
+func (p *pending) add(id media.AssetID, remove bool) {
+	p.mu.Lock()
+	p.m[id] = p.m[id] || remove
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pending) done(id media.AssetID) {
+	p.mu.Lock()
+	delete(p.m, id)
+	p.mu.Unlock()
+}
+
+func (p *pending) all() map[media.AssetID]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.m)
+}
+
+// Retries of what is pending: quick at first, and never further apart than keeps recovery within a second.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 400 * time.Millisecond
+)
+
+// runFinisher repeats what is pending until it is done.
+func (s *Service) runFinisher(ctx context.Context) {
+	wait := firstRetry
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.pending.wake:
+		case <-timer.C:
+		}
+		if s.retryPending(ctx) {
+			wait = firstRetry
+		} else {
+			wait = min(2*wait, lastRetry)
+			timer.Reset(wait)
+		}
+	}
+}
+
+// retryPending tries everything once, and reports whether nothing is left. One that finds its dependency away ends the round.
+func (s *Service) retryPending(ctx context.Context) bool {
+	for id, remove := range s.pending.all() {
+		err := s.retry(ctx, id, remove)
+		switch {
+		case err == nil || refusal(err):
+			s.pending.done(id)
+		case ctx.Err() != nil || media.KindOf(err) == media.Unavailable:
+			return false
+		}
+	}
+	return len(s.pending.all()) == 0
+}
+
+func (s *Service) retry(ctx context.Context, id media.AssetID, remove bool) error {
+	u, err := s.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer s.leave(u)
+	if remove {
+		return s.remove(ctx, u)
+	}
+	u.mu.Lock()
+	busy := u.writing
+	u.mu.Unlock()
+	if busy { // whoever writes will finish
+		return nil
+	}
+	_, complete, err := s.offset(ctx, u)
+	if err != nil || !complete {
+		return err
+	}
+	return s.finish(ctx, u)
+}
+
+// remove dooms an upload, drops its bytes and forgets it. It may be repeated; a crash between the steps is made up for by the sweeper.
+func (s *Service) remove(ctx context.Context, u *upload) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
+	defer cancel()
+	if err := s.ledger.Doom(ctx, u.id); err != nil && media.KindOf(err) != media.NotFound {
+		return err
+	}
+	crash.At("uploads: after doom")
+	u.close()
+	u.mu.Lock()
+	u.gone = true
+	row := u.row
+	u.mu.Unlock()
+	s.pending.done(u.id)
+	return s.erase(ctx, row)
+}
+
+// erase drops the bytes of a doomed row, committed or not, and then the row.
+func (s *Service) erase(ctx context.Context, row media.Asset) error {
+	if err := s.dropBytes(ctx, row.Backend, row.Key); err != nil {
+		return err
+	}
+	crash.At("uploads: after bytes dropped")
+	if err := s.ledger.Forget(ctx, row.ID); err != nil && media.KindOf(err) != media.NotFound {
+		return err
+	}
+	return nil
+}
+
+// dropBytes removes what stands under a key. What is not there is removed.
+func (s *Service) dropBytes(ctx context.Context, backend, key string) error {
+	err := s.store.Delete(ctx, backend, key)
+	if err == nil {
+		return nil
+	}
+	if media.KindOf(err) != media.NotFound {
+		return err
+	}
+	w, err := s.store.Resume(ctx, backend, key)
+	if media.KindOf(err) == media.NotFound && err != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = w.Abort(ctx)
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -1,0 +1,130 @@
+package uploads
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sluice/media"
+)
+
+// The pace of background hashing.
+const (
+	hashSlice    = 4 << 20
+	hashPause    = 40 * time.Millisecond // between slices while uploads run
+	hashQuiet    = 50 * time.Millisecond // after a wake, so that a burst of small files is settled together
+	settleAtOnce = 32                    // rows settled side by side: they share the ledger's commits
+	hashBatch    = 256
+)
+
+func (s *Service) wakeHasher() {
+	select {
+	case s.hashing <- struct{}{}:
+	default:
+	}
+}
+
+// runHasher settles stored uploads: it computes the SHA-256 that is missing and moves the row to ready.
+func (s *Service) runHasher(ctx context.Context) {
+	bad := map[media.AssetID]time.Time{} // could not be read: not again before that time
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.hashing:
+			timer.Reset(hashQuiet)
+			continue
+		case <-timer.C:
+		}
+		more, err := s.settleSome(ctx, bad)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.o.Logger.WarnContext(ctx, "hashing postponed", "error", err)
+			timer.Reset(lastRetry)
+		case more:
+			timer.Reset(0)
+		default:
+			timer.Reset(s.o.SweepInterval)
+		}
+	}
+}
+
+// settleSome settles up to a batch of rows, and reports whether there may be more.
+func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Time) (more bool, err error) {
+	var rows []media.Asset
+	for a, err := range s.ledger.Unsettled(ctx) {
+		if err != nil {
+			return false, err
+		}
+		if a.Upload.Partial || a.State != media.Stored || a.StorageType == media.Cloud || time.Now().Before(bad[a.ID]) {
+			continue
+		}
+		if rows = append(rows, a); len(rows) == hashBatch {
+			more = true
+			break
+		}
+	}
+	if err := s.settleHashed(ctx, rows); err != nil {
+		return false, err
+	}
+	for _, a := range rows {
+		if len(a.SHA256) != 0 {
+			continue
+		}
+		sum, err := s.hashOf(ctx, a)
+		if err != nil {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			bad[a.ID] = time.Now().Add(s.o.SweepInterval)
+			s.o.Logger.WarnContext(ctx, "asset not hashed", "asset", a.ID.String(), "error", err)
+			continue
+		}
+		delete(bad, a.ID)
+		if err := s.ledger.Settle(ctx, a.ID, sum); err != nil && media.KindOf(err) != media.NotFound {
+			return false, err
+		}
+	}
+	return more, nil
+}
+
+// settleHashed settles the rows that came with their hash.
+func (s *Service) settleHashed(ctx context.Context, rows []media.Asset) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	slots := make(chan struct{}, settleAtOnce)
+	for _, a := range rows {
+		if len(a.SHA256) == 0 {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := s.ledger.Settle(ctx, a.ID, a.SHA256); err != nil && media.KindOf(err) != media.NotFound {
+				mu.Lock()
+				first = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// breathe waits a moment while uploads run.
+func (s *Service) breathe(ctx context.Context) error {
+	if s.active.Load() == 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(hashPause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

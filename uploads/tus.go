@@ -1,0 +1,347 @@
+package uploads
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/tus/tusd/v2/pkg/handler"
+	"golang.org/x/exp/slog"
+
+	"sluice/internal/crash"
+	"sluice/media"
+	"sluice/storage"
+)
+
+// call is one request on its way through tusd's handler. It travels in the request's context, which reaches every call of the DataStore.
+type call struct {
+	s     *Service
+	up    *upload // what a PATCH or DELETE is about, or what a POST has created
+	fresh bool    // a POST: nobody else knows the upload yet
+	draft media.Asset
+	err   error // what the DataStore refused with; tusd's own words are never shown
+
+	length int64       // Content-Length, or -1
+	stop   func(error) // ends the request from outside: its body is cut, its bytes are kept
+
+	begun   time.Time
+	last    atomic.Int64 // nanoseconds from begun to the last byte
+	reading atomic.Bool  // waiting for the client, not working for it
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call) // set by pass on every request tusd sees
+	return c
+}
+
+// fail keeps what went wrong for the answer, and gives tusd an error that says only a status.
+func (c *call) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	if c.err == nil {
+		c.err = err
+	}
+	return handler.Error{ErrorCode: "ERR_STORE", HTTPResponse: handler.HTTPResponse{StatusCode: statusOf(media.KindOf(err))}}
+}
+
+// alive tells when the request last made progress. One that works on bytes it has got is alive, however slow the disk.
+func (c *call) alive() time.Time {
+	if !c.reading.Load() {
+		return time.Now()
+	}
+	return c.begun.Add(time.Duration(c.last.Load()))
+}
+
+// body notes when bytes come, so that a waiting request can tell a slow client from a dead one.
+type body struct {
+	io.ReadCloser
+	c *call
+}
+
+func (b body) Read(p []byte) (int, error) {
+	b.c.reading.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.c.last.Store(int64(time.Since(b.c.begun)))
+	}
+	b.c.reading.Store(false)
+	return n, err
+}
+
+// dataStore is tusd's view of a Service.
+type dataStore struct{ s *Service }
+
+var (
+	_ handler.DataStore               = dataStore{}
+	_ handler.TerminaterDataStore     = dataStore{}
+	_ handler.ConcaterDataStore       = dataStore{}
+	_ handler.LengthDeferrerDataStore = dataStore{}
+	_ handler.Locker                  = dataStore{}
+)
+
+func (d dataStore) NewUpload(ctx context.Context, _ handler.FileInfo) (handler.Upload, error) {
+	c := callOf(ctx)
+	u, err := d.s.begin(context.WithoutCancel(ctx), c.draft)
+	if err != nil {
+		return nil, c.fail(err)
+	}
+	c.up = u
+	return tusUpload{c, u}, nil
+}
+
+// GetUpload is asked for a part of a final upload while it is created, or, with the lock held, for what the request is about.
+func (d dataStore) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
+	c := callOf(ctx)
+	if c.fresh {
+		return partUpload{id: id}, nil
+	}
+	if c.up.asset().Upload.Final {
+		return tusUpload{c, c.up}, nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := d.s.load(ctx, c.up); err != nil { // the request before this one may have finished or removed it
+		return nil, c.fail(err)
+	}
+	if _, complete, err := d.s.offset(ctx, c.up); err != nil {
+		return nil, c.fail(err)
+	} else if complete {
+		if c.length > 0 {
+			return nil, c.fail(&media.Error{Kind: media.TooLarge, Code: "upload_size_exceeded", Detail: "the upload has all its bytes"})
+		}
+		if err := d.s.finish(ctx, c.up); err != nil {
+			return nil, c.fail(err)
+		}
+	}
+	return tusUpload{c, c.up}, nil
+}
+
+func (dataStore) AsTerminatableUpload(u handler.Upload) handler.TerminatableUpload {
+	return asUpload(u)
+}
+
+func (dataStore) AsConcatableUpload(u handler.Upload) handler.ConcatableUpload { return asUpload(u) }
+
+func (dataStore) AsLengthDeclarableUpload(u handler.Upload) handler.LengthDeclarableUpload {
+	return asUpload(u)
+}
+
+func asUpload(u handler.Upload) tusUpload {
+	t, _ := u.(tusUpload) // tusd hands back what NewUpload or GetUpload gave it
+	return t
+}
+
+func (d dataStore) NewLock(string) (handler.Lock, error) { return &tusLock{s: d.s}, nil }
+
+// tusLock is the lock of the upload a request is about.
+type tusLock struct {
+	s      *Service
+	unlock func()
+}
+
+func (l *tusLock) Lock(ctx context.Context, yield func()) error {
+	c := callOf(ctx)
+	if c.fresh { // nobody else knows the URL yet
+		l.unlock = func() {}
+		return nil
+	}
+	unlock, err := l.s.locker.Lock(ctx, c.up.id, c.alive, yield)
+	if err != nil {
+		return c.fail(err)
+	}
+	l.unlock = unlock
+	return nil
+}
+
+func (l *tusLock) Unlock() error {
+	l.unlock()
+	return nil
+}
+
+// begin writes the row of a new upload and then opens its bytes.
+func (s *Service) begin(ctx context.Context, a media.Asset) (*upload, error) {
+	crash.At("uploads: before row")
+	lctx, cancel := context.WithTimeout(ctx, ledgerPatience)
+	defer cancel()
+	row, existed, err := s.ledger.Begin(lctx, a, s.o.Quota)
+	if err != nil {
+		return nil, err
+	}
+	crash.At("uploads: row, no bytes")
+	if row.Upload.Final {
+		return s.desk.put(row, nil), nil
+	}
+	if existed {
+		return nil, media.Errorf(media.Conflict, "this upload exists")
+	}
+	w, err := s.store.Begin(ctx, row.Backend, row.Key, row.Size)
+	if err != nil {
+		u := s.desk.put(row, nil)
+		if rerr := s.remove(ctx, u); rerr != nil {
+			s.pending.add(row.ID, true)
+		}
+		s.leave(u)
+		return nil, err
+	}
+	crash.At("uploads: row and bytes begun")
+	return s.desk.put(row, w), nil
+}
+
+// partUpload is a part of a final upload. It was checked when the request came in; tusd wants to see it finished.
+type partUpload struct {
+	tusUpload
+	id string
+}
+
+func (p partUpload) GetInfo(context.Context) (handler.FileInfo, error) {
+	return handler.FileInfo{ID: p.id, IsPartial: true}, nil
+}
+
+// tusUpload is an upload as one request sees it.
+type tusUpload struct {
+	c *call
+	u *upload
+}
+
+func (t tusUpload) GetInfo(ctx context.Context) (handler.FileInfo, error) {
+	row := t.u.asset()
+	info := handler.FileInfo{
+		ID: "-", Size: row.Size, SizeIsDeferred: row.Upload.Deferred, IsPartial: row.Upload.Partial, IsFinal: row.Upload.Final,
+	}
+	if row.Upload.Deferred {
+		info.Size = 0
+	}
+	if row.Upload.Final || t.c.fresh { // nothing of it has come yet
+		return info, nil
+	}
+	n, _, err := t.c.s.offset(context.WithoutCancel(ctx), t.u)
+	info.Offset = n
+	return info, t.c.fail(err)
+}
+
+// GetReader is not used: downloads are off.
+func (t tusUpload) GetReader(context.Context) (io.ReadCloser, error) {
+	return nil, t.c.fail(media.Errorf(media.Unsupported, "uploads are not read here"))
+}
+
+func (t tusUpload) WriteChunk(ctx context.Context, off int64, src io.Reader) (int64, error) {
+	s, u := t.c.s, t.u
+	ctx = context.WithoutCancel(ctx) // the body ends by itself; what came of it is kept
+	w, err := s.handle(ctx, u)
+	if err != nil {
+		return 0, t.c.fail(err)
+	}
+	row, begun := u.asset(), u.begins(off)
+	if row.Upload.Deferred {
+		if src, err = s.reserving(ctx, row, off, t.c.length, src); err != nil {
+			return 0, t.c.fail(err)
+		}
+	}
+	if begun {
+		src = &sniffer{src: src, s: s, u: u, row: row}
+	}
+	u.setWriting(true)
+	n, err := w.Append(ctx, off, src)
+	u.setWriting(false)
+	crash.At("uploads: after append")
+	complete := !row.Upload.Deferred && off+n == row.Size
+	if n > 0 && !complete && s.o.Ack == "durable" {
+		if serr := t.sync(ctx, w); err == nil {
+			err = serr
+		}
+	}
+	if media.KindOf(err) == media.Unsupported && err != nil { // the content is not what it was said to be: nothing of it stays
+		if rerr := s.remove(ctx, u); rerr != nil {
+			s.pending.add(u.id, true)
+		}
+	}
+	if n > 0 && !complete && err == nil {
+		s.extend(ctx, u)
+	}
+	return n, t.c.fail(err)
+}
+
+// sync makes the bytes durable. After a failed fsync nobody knows which of them the disk has, so the upload ends: its client starts again
+// rather than being told of bytes that are not there.
+func (t tusUpload) sync(ctx context.Context, w storage.Write) error {
+	err := w.Sync(ctx)
+	crash.At("uploads: after sync")
+	if err == nil {
+		return nil
+	}
+	if rerr := t.c.s.remove(ctx, t.u); rerr != nil {
+		t.c.s.pending.add(t.u.id, true)
+	}
+	return media.Wrap(media.Unavailable, err, "the bytes could not be made durable")
+}
+
+func (t tusUpload) FinishUpload(ctx context.Context) error {
+	if t.c.err != nil { // tusd finishes after a failed write too
+		return t.c.fail(t.c.err)
+	}
+	crash.At("uploads: all bytes in, before finish")
+	err := t.c.s.finish(ctx, t.u)
+	crash.At("uploads: finished, before answer")
+	return t.c.fail(err)
+}
+
+func (t tusUpload) DeclareLength(ctx context.Context, length int64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
+	defer cancel()
+	if err := t.c.s.ledger.Declare(ctx, t.u.id, length, t.c.s.o.Quota); err != nil {
+		return t.c.fail(err)
+	}
+	crash.At("uploads: length declared")
+	t.u.mu.Lock()
+	t.u.row.Size, t.u.row.Upload.Deferred = length, false
+	t.u.mu.Unlock()
+	return nil
+}
+
+func (t tusUpload) Terminate(ctx context.Context) error {
+	t.u.finishing.Lock()
+	defer t.u.finishing.Unlock()
+	return t.c.fail(t.c.s.remove(ctx, t.u))
+}
+
+func (t tusUpload) ConcatUploads(ctx context.Context, _ []handler.Upload) error {
+	return t.c.fail(t.c.s.finish(ctx, t.u))
+}
+
+// extend moves the expiry of an upload that goes on, when half of it is over: not a row written per PATCH.
+func (s *Service) extend(ctx context.Context, u *upload) {
+	row, now := u.asset(), s.o.Now()
+	if row.Upload.ExpiresAt.IsZero() || row.Upload.ExpiresAt.Sub(now) > s.o.Expiry/2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	expires := now.Add(s.o.Expiry)
+	if err := s.ledger.Extend(ctx, u.id, expires); err != nil {
+		s.o.Logger.WarnContext(ctx, "expiry not moved", "asset", u.id.String(), "error", err)
+		return
+	}
+	u.mu.Lock()
+	u.row.Upload.ExpiresAt = expires
+	u.mu.Unlock()
+}
+
+func (u *upload) setWriting(v bool) {
+	u.mu.Lock()
+	u.writing = v
+	u.mu.Unlock()
+}
+
+// quiet is a logger for tusd: what it would say is logged by us or by the gateway.
+func quiet() *slog.Logger { return slog.New(discard{}) }
+
+type discard struct{}
+
+func (discard) Enabled(context.Context, slog.Level) bool  { return false }
+func (discard) Handle(context.Context, slog.Record) error { return nil }
+func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
+func (d discard) WithGroup(string) slog.Handler           { return d }
+
