@@ -308,3 +308,20 @@ func (c *client) settled(ctx context.Context, id string, src source) error {
 	}
 	return c.content(ctx, id, src)
 }
+
+// viewed waits until an asset's accessCount is n, which it reaches from below, and stays there.
+func (c *client) viewed(ctx context.Context, id string, n int64) error {
+	var m media
+	var err error
+	livetest.Poll(ctx, 20*time.Second, func() bool {
+		m, err = c.media(ctx, id)
+		return err == nil && m.AccessCount >= n
+	})
+	if err != nil || m.AccessCount != n {
+		return fmt.Errorf("accessCount of %s = %d, want %d (%v)", id, m.AccessCount, n, err)
+	}
+	if n > 0 && m.LastAccessedAt.IsZero() {
+		return fmt.Errorf("%s was viewed %d times, and lastAccessedAt is empty", id, n)
+	}
+	return nil
+}

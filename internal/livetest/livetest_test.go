@@ -33,7 +33,7 @@ func TestProxyPassesWhatItMayAndCutsTheRest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := livetest.NewProxy(t, server.Listener.Addr().String(), func() int64 { return c.budget })
+			p := livetest.NewProxy(t, server.Listener.Addr().String(), livetest.ProxyOptions{Budget: func() int64 { return c.budget }})
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.Addr, bytes.NewReader(make([]byte, 5000)))
 			if err != nil {
 				t.Fatal(err)
@@ -67,7 +67,7 @@ func TestProxyPassesWhatItMayAndCutsTheRest(t *testing.T) {
 func TestProxyEndsWithItsTest(t *testing.T) {
 	t.Parallel()
 	var addr string
-	t.Run("inner", func(t *testing.T) { addr = livetest.NewProxy(t, "127.0.0.1:1", func() int64 { return -1 }).Addr })
+	t.Run("inner", func(t *testing.T) { addr = livetest.NewProxy(t, "127.0.0.1:1", livetest.ProxyOptions{}).Addr })
 	var d net.Dialer
 	if conn, err := d.DialContext(t.Context(), "tcp", addr); err == nil {
 		_ = conn.Close()

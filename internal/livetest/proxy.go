@@ -15,8 +15,9 @@ type Proxy struct {
 	Addr string // host:port it listens on
 
 	target string
-	budget func() int64
+	o      ProxyOptions
 	cuts   atomic.Int64
+	passed atomic.Int64
 	wg     sync.WaitGroup
 
 	mu    sync.Mutex
@@ -24,16 +25,25 @@ type Proxy struct {
 	ended bool
 }
 
-// NewProxy starts a proxy to target (host:port). budget is asked at each connection, from one goroutine, how many bytes the client may
-// send before the connection is reset; below zero: as many as it likes.
-func NewProxy(t testing.TB, target string, budget func() int64) *Proxy {
+// ProxyOptions choose what a proxy does to its connections. The zero value passes everything.
+type ProxyOptions struct {
+	// Budget is asked at each connection, from one goroutine, how many bytes the client may send before the connection is reset; below
+	// zero: as many as it likes.
+	Budget func() int64
+
+	// Passed is told, from the goroutine of the connection and before they go on, how many bytes clients have sent in all.
+	Passed func(total int64)
+}
+
+// NewProxy starts a proxy to target (host:port). It ends with its test.
+func NewProxy(t testing.TB, target string, o ProxyOptions) *Proxy {
 	t.Helper()
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), target: target, budget: budget, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{Addr: l.Addr().String(), target: target, o: o, conns: map[net.Conn]struct{}{}}
 	ctx := context.WithoutCancel(t.Context())
 	p.wg.Go(func() { p.accept(ctx, l) })
 	t.Cleanup(func() {
@@ -53,7 +63,10 @@ func (p *Proxy) accept(ctx context.Context, l net.Listener) {
 		if err != nil {
 			return
 		}
-		limit := p.budget()
+		limit := int64(-1)
+		if p.o.Budget != nil {
+			limit = p.o.Budget()
+		}
 		p.wg.Go(func() { p.serve(ctx, conn, limit) })
 	}
 }
@@ -78,15 +91,30 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn, limit int64) {
 		_, _ = io.Copy(client, server)
 		_ = client.Close()
 	}()
+	sent := watched{client, p}
 	if limit < 0 {
-		_, _ = io.Copy(server, client)
-	} else if n, err := io.CopyN(server, client, limit); n == limit || !errors.Is(err, io.EOF) {
+		_, _ = io.Copy(server, sent)
+	} else if n, err := io.CopyN(server, sent, limit); n == limit || !errors.Is(err, io.EOF) {
 		p.cuts.Add(1)
 		reset(client)
 		reset(server)
 	}
 	_ = server.Close()
 	<-answers
+}
+
+// watched tells Passed of each read.
+type watched struct {
+	io.Reader
+	p *Proxy
+}
+
+func (w watched) Read(b []byte) (int, error) {
+	n, err := w.Reader.Read(b)
+	if total := w.p.passed.Add(int64(n)); n > 0 && w.p.o.Passed != nil {
+		w.p.o.Passed(total)
+	}
+	return n, err
 }
 
 // reset makes the close that follows an RST, which is what a peer that vanished behind a router looks like.

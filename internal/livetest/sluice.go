@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type Options struct {
 	DataDir string
 	Config  string   // text of a configuration file; empty: none
 	Args    []string // added to sluice serve
+	Wrap    []string // a command that is given the gateway's own as its last arguments and must exec it
 	Off     bool     // not started yet
 }
 
@@ -47,6 +49,7 @@ type Server struct {
 
 	t      testing.TB
 	bin    string
+	wrap   []string
 	args   []string
 	env    []string
 	home   string
@@ -63,7 +66,7 @@ func Sluice(t testing.TB, o Options) *Server {
 	t.Helper()
 	home := t.TempDir()
 	s := &Server{
-		t: t, bin: Binary(t, o.Tags...), home: home, DataDir: o.DataDir,
+		t: t, bin: Binary(t, o.Tags...), wrap: o.Wrap, home: home, DataDir: o.DataDir,
 		Secret: "a secret of these tests, 32 bytes and more",
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second},
 	}
@@ -124,8 +127,9 @@ func (s *Server) Launch(env ...string) error {
 		s.mu.Unlock()
 		return errors.New("livetest: the gateway runs already")
 	}
-	cmd := exec.Command(s.bin, s.args...)
-	cmd.Dir, cmd.Env = s.home, append(s.env[:len(s.env):len(s.env)], env...)
+	argv := slices.Concat(s.wrap, []string{s.bin}, s.args)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = s.home, append(slices.Clip(s.env), env...)
 	cmd.Stdout, cmd.Stderr = &s.out, &s.out
 	// A test that panics leaves no gateway behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -298,7 +302,7 @@ func (s *Server) tail() string {
 // Command is a subcommand of the binary (upload, link, …) in the gateway's environment.
 func (s *Server) Command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.bin, args...)
-	cmd.Dir, cmd.Env = s.home, append(s.env[:len(s.env):len(s.env)], env...)
+	cmd.Dir, cmd.Env = s.home, append(slices.Clip(s.env), env...)
 	return cmd
 }
 
@@ -316,3 +320,9 @@ func (s *Server) Token(subject, role string, ttl time.Duration) string {
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// Done is closed when the process that runs now has ended.
+func (s *Server) Done() <-chan struct{} {
+	_, done := s.running()
+	return done
+}

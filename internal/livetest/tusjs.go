@@ -81,8 +81,9 @@ type JSUpload struct {
 	ParallelUploads int               `json:"parallelUploads,omitempty"`
 	RetryDelay      int               `json:"retryDelay,omitempty"` // milliseconds; 0: 50
 
-	// Progress is told how many bytes the client believes sent, from one goroutine.
-	Progress func(offset int64) `json:"-"`
+	// PauseAfter bytes the upload is aborted, and goes on after Pause milliseconds; 0: never.
+	PauseAfter int64 `json:"pauseAfter,omitempty"`
+	Pause      int64 `json:"pause,omitempty"`
 }
 
 // Upload runs the client until it reports success, and returns the upload's URL and the media id of the last answer that named one.
@@ -106,7 +107,6 @@ func (c *TusJSClient) Upload(ctx context.Context, u JSUpload) (url, id string, e
 	for lines.Scan() {
 		var e struct {
 			Event, URL, ID, Text string
-			Offset               int64
 		}
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return "", "", errors.Join(fmt.Errorf("tus-js-client printed %q: %w", lines.Text(), err), cmd.Wait())
@@ -116,10 +116,6 @@ func (c *TusJSClient) Upload(ctx context.Context, u JSUpload) (url, id string, e
 			url, id = e.URL, e.ID
 		case "error":
 			err = fmt.Errorf("tus-js-client: %s", e.Text)
-		case "progress":
-			if u.Progress != nil {
-				u.Progress(e.Offset)
-			}
 		}
 	}
 	if werr := cmd.Wait(); werr != nil || err != nil || url == "" {

@@ -5,6 +5,7 @@ import * as tus from 'tus-js-client'
 const options = JSON.parse(process.argv[2])
 const say = (event) => process.stdout.write(JSON.stringify(event) + '\n')
 let created = ''
+let paused = false
 
 const upload = new tus.Upload(fs.createReadStream(options.file), {
   endpoint: options.endpoint,
@@ -16,8 +17,11 @@ const upload = new tus.Upload(fs.createReadStream(options.file), {
   onAfterResponse: (_req, res) => {
     created = res.getHeader('Sluice-Media-Id') ?? created
   },
-  onChunkComplete: (size, offset, total) => say({ event: 'chunk', offset, total }),
-  onProgress: (offset, total) => say({ event: 'progress', offset, total }),
+  onProgress: (offset) => {
+    if (paused || !options.pauseAfter || offset < options.pauseAfter) return
+    paused = true
+    upload.abort().then(() => setTimeout(() => upload.start(), options.pause))
+  },
   onError: (err) => {
     say({ event: 'error', text: String(err) })
     process.exit(1)
