@@ -183,12 +183,12 @@ type try struct {
 func kinds() []kind {
 	return []kind{
 		{"a file in two chunks", 3 << 20, func(ctx context.Context, w *try) error { return w.chunks(ctx, 2<<20) }},
-		{"a small file in one request", 40 << 10, (*try).atOnce},
-		{"a file with a deferred length", 300 << 10, (*try).deferred},
-		{"a file joined from parts", 200 << 10, (*try).joined},
-		{"a file that is played", 90 << 10, (*try).played},
-		{"a file that is deleted", 90 << 10, (*try).removed},
-		{"an upload that is terminated", 90 << 10, (*try).terminated},
+		{"a small file in one request", 40 << 10, func(ctx context.Context, w *try) error { return w.atOnce(ctx) }},
+		{"a file with a deferred length", 300 << 10, func(ctx context.Context, w *try) error { return w.deferred(ctx) }},
+		{"a file joined from parts", 200 << 10, func(ctx context.Context, w *try) error { return w.joined(ctx) }},
+		{"a file that is played", 90 << 10, func(ctx context.Context, w *try) error { return w.played(ctx) }},
+		{"a file that is deleted", 90 << 10, func(ctx context.Context, w *try) error { return w.removed(ctx) }},
+		{"an upload that is terminated", 90 << 10, func(ctx context.Context, w *try) error { return w.terminated(ctx) }},
 	}
 }
 
