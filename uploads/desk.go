@@ -227,6 +227,11 @@ func (s *Service) offset(ctx context.Context, u *upload) (n int64, complete bool
 		return 0, false, err
 	}
 	n, err = w.Offset(ctx)
+	if err != nil {
+		if row := u.asset(); row.State.Finished() { // a finish has closed the handle in between
+			return row.Size, true, nil
+		}
+	}
 	return n, err == nil && !row.Upload.Deferred && n == row.Size, err
 }
 
