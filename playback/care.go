@@ -1,0 +1,80 @@
+package playback
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// care drops a client that takes nothing for StallTimeout, and no other however slow it is: a write deadline that moves on as long as
+// bytes do. It looks four times per StallTimeout.
+//
+// Bytes written are no good measure alone. A socket counts as writable again when a third of its buffer is free, and on a fast link the
+// buffer has megabytes: a reader of 10 kB/s looks dead for minutes. So where ConnContext has told of the connection, the length of the
+// kernel's send queue is looked at as well, which shrinks with each acknowledged segment.
+type care struct {
+	rc    *http.ResponseController
+	stall time.Duration
+	conn  net.Conn // nil: not known
+	sent  atomic.Int64
+
+	mu      sync.Mutex
+	timer   *time.Timer // nil for small bodies
+	stopped bool
+	seen    int64 // sent at the last look
+	queued  int   // and in the send queue
+}
+
+type connKey struct{}
+
+// ConnContext is for http.Server.ConnContext: it lets playback see how fast a client reads.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// care begins to watch an answer of n bytes. What is small fits into any socket's buffer, and gets a deadline without a watch.
+func (h *Handler) care(ctx context.Context, w http.ResponseWriter, n int64) *care {
+	c := &care{rc: http.NewResponseController(w), stall: h.o.StallTimeout}
+	c.extend()
+	if n > smallBody {
+		c.conn, _ = ctx.Value(connKey{}).(net.Conn)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.timer = time.AfterFunc(c.stall/4, c.look)
+	}
+	return c
+}
+
+// extend is by the machine's clock, not by Options.Now: the deadline is the kernel's. A writer without deadlines is one of a test.
+func (c *care) extend() { _ = c.rc.SetWriteDeadline(time.Now().Add(c.stall)) }
+
+func (c *care) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	sent, queued := c.sent.Load(), sendQueue(c.conn)
+	if sent != c.seen || queued != c.queued {
+		c.seen, c.queued = sent, queued
+		c.extend()
+	}
+	c.timer.Reset(c.stall / 4)
+}
+
+// flush hands over what net/http holds, while the deadline still stands.
+func (c *care) flush() { _ = c.rc.Flush() }
+
+// stop ends the watch and takes the deadline away: net/http sets none of its own for the connection's next request.
+func (c *care) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	_ = c.rc.SetWriteDeadline(time.Time{})
+}

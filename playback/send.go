@@ -1,0 +1,276 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"sluice/media"
+	"sluice/storage"
+)
+
+// transfer is one answer with a body.
+type transfer struct {
+	h     *Handler
+	w     http.ResponseWriter
+	r     *http.Request
+	s     *serving
+	f     *face
+	now   time.Time
+	dated bool
+	sent  int64
+}
+
+// one sends a single run of bytes: 206 when it was asked for as a range.
+func (t *transfer) one(s span, isRange bool) {
+	var b body
+	if s.n > 0 {
+		if err := b.open(t.r.Context(), t.h, &t.s.asset, s); err != nil {
+			t.h.problem(t.w, t.r, err)
+			return
+		}
+		defer b.close()
+	}
+	head := t.w.Header()
+	t.f.set(head, t.s.download, t.dated, t.h.safe.sandbox)
+	status := http.StatusOK
+	if isRange {
+		status = http.StatusPartialContent
+		head["Content-Length"] = []string{strconv.FormatInt(s.n, 10)}
+		head["Content-Range"] = []string{contentRange(s, t.s.asset.Size)}
+	} else {
+		head["Content-Length"] = t.f.length
+	}
+	t.begin(status)
+	defer t.settle()
+	if s.n == 0 {
+		return
+	}
+	c := t.h.care(t.r.Context(), t.w, s.n)
+	defer c.stop()
+	t.check(b.send(t, c))
+	c.flush()
+}
+
+// parts sends several runs as multipart/byteranges (RFC 9110 section 14.6).
+func (t *transfer) parts(spans []span) {
+	size, mark := t.s.asset.Size, boundary()
+	heads := make([]string, len(spans))
+	tail := "\r\n--" + mark + "--\r\n"
+	total := int64(len(tail))
+	for i, s := range spans {
+		heads[i] = "\r\n--" + mark + "\r\nContent-Type: " + t.f.contentType[0] + "\r\nContent-Range: " + contentRange(s, size) + "\r\n\r\n"
+		if i == 0 {
+			heads[i] = heads[i][2:] // the empty preamble needs no line of its own
+		}
+		total += int64(len(heads[i])) + s.n
+	}
+	var b body
+	if err := b.open(t.r.Context(), t.h, &t.s.asset, spans[0]); err != nil {
+		t.h.problem(t.w, t.r, err)
+		return
+	}
+	defer func() { b.close() }()
+	head := t.w.Header()
+	t.f.set(head, t.s.download, t.dated, t.h.safe.sandbox)
+	head["Content-Type"] = []string{"multipart/byteranges; boundary=" + mark}
+	head["Content-Length"] = []string{strconv.FormatInt(total, 10)}
+	t.begin(http.StatusPartialContent)
+	defer t.settle()
+	c := t.h.care(t.r.Context(), t.w, total)
+	defer c.stop()
+	for i, s := range spans {
+		if i > 0 {
+			b.close()
+			t.check(b.open(t.r.Context(), t.h, &t.s.asset, s))
+		}
+		_, err := io.WriteString(t.w, heads[i])
+		t.check(err)
+		t.check(b.send(t, c))
+	}
+	_, err := io.WriteString(t.w, tail)
+	t.check(err)
+	c.flush()
+}
+
+// begin counts the view and sends the head.
+func (t *transfer) begin(status int) {
+	t.h.caching(t.w.Header(), t.s, t.now)
+	t.h.countView(t.r, t.s, t.now)
+	t.w.WriteHeader(status)
+}
+
+// settle counts the bytes, also of an answer that was cut.
+func (t *transfer) settle() { t.h.countBytes(t.r, t.s, t.now, t.sent) }
+
+// check aborts an answer that cannot be finished: net/http then closes the connection, and the client sees a short read in place of bytes
+// that are not the file's.
+func (t *transfer) check(err error) {
+	if err == nil {
+		return
+	}
+	level, message := slog.LevelError, "media cut short"
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		level, message = slog.LevelInfo, "client stalled"
+	case t.r.Context().Err() != nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, http.ErrHandlerTimeout):
+		level, message = slog.LevelDebug, "client left"
+	}
+	t.h.o.Logger.LogAttrs(t.r.Context(), level, message,
+		slog.String("asset", t.s.asset.ID.String()), slog.Int64("sent_bytes", t.sent), slog.String("error", reason(err)))
+	panic(http.ErrAbortHandler)
+}
+
+// reason leaves the file's path out.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Op + ": " + e.Err.Error()
+	}
+	return err.Error()
+}
+
+// body is a run of bytes, open: in a buffer, in files, or in a stream whose beginning is in the buffer.
+type body struct {
+	h        *Handler
+	buf      *[smallBody]byte
+	held     int // bytes in buf
+	sections []storage.Section
+	stream   io.ReadCloser
+	rest     int64 // of the stream, after what buf holds
+}
+
+// open finds the bytes. What is small is read here, so that a failing disk is still a problem and not an abort.
+func (b *body) open(ctx context.Context, h *Handler, a *media.Asset, s span) error {
+	*b = body{h: h}
+	o := media.Object{Key: a.Key, Size: a.Size, ModTime: a.StoredAt}
+	sections, err := h.store.Sections(ctx, a.Backend, o, s.off, s.n)
+	if err != nil {
+		return fmt.Errorf("playback: open media: %w", err)
+	}
+	b.sections = sections
+	switch {
+	case sections == nil:
+		if b.stream, err = h.store.Read(ctx, a.Backend, o, s.off, s.n); err != nil {
+			return fmt.Errorf("playback: open media: %w", err)
+		}
+		b.take()
+		b.held, err = io.ReadFull(b.stream, b.buf[:min(s.n, smallBody)])
+		b.rest = s.n - int64(b.held)
+	case s.n <= smallBody:
+		b.take()
+		for _, x := range sections {
+			var n int
+			n, err = x.File.ReadAt(b.buf[b.held:b.held+int(x.N)], x.Off)
+			b.held += n
+			if int64(n) == x.N {
+				err = nil // ReadAt may say EOF beside the last bytes
+			} else if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			if err != nil {
+				break
+			}
+		}
+		b.closeFiles()
+	}
+	if err != nil {
+		b.close()
+		return fmt.Errorf("playback: read media: %w", err)
+	}
+	return nil
+}
+
+func (b *body) take() {
+	b.buf = b.h.buffers.Get().(*[smallBody]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+}
+
+func (b *body) closeFiles() {
+	for _, x := range b.sections {
+		_ = x.File.Close() // it was only read
+	}
+	b.sections = nil
+}
+
+// close may be repeated.
+func (b *body) close() {
+	b.closeFiles()
+	if b.stream != nil {
+		_ = b.stream.Close() // all that was wanted of it has been read, or the answer is cut anyway
+		b.stream = nil
+	}
+	if b.buf != nil {
+		b.h.buffers.Put(b.buf)
+		b.buf = nil
+	}
+}
+
+// send writes the run. t.w must be net/http's own, so that a file goes from the disk to the socket inside the kernel.
+func (b *body) send(t *transfer, c *care) error {
+	if b.held > 0 {
+		n, err := t.w.Write(b.buf[:b.held])
+		t.count(n, c)
+		if err != nil {
+			return err
+		}
+	}
+	for b.rest > 0 {
+		n, err := io.ReadFull(b.stream, b.buf[:min(b.rest, smallBody)])
+		if err != nil {
+			return fmt.Errorf("playback: read media: %w", noEOF(err))
+		}
+		b.rest -= int64(n)
+		c.extend() // the wait was for the backend, not for the client
+		n, err = t.w.Write(b.buf[:n])
+		t.count(n, c)
+		if err != nil {
+			return err
+		}
+	}
+	if len(b.sections) > 0 {
+		// ResponseWriter.ReadFrom reads 512 bytes itself for a head that is not out yet.
+		c.flush()
+	}
+	for _, x := range b.sections {
+		if err := t.sendFile(x, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendFile sends one section in slices, so that progress shows.
+func (t *transfer) sendFile(x storage.Section, c *care) error {
+	if _, err := x.File.Seek(x.Off, io.SeekStart); err != nil {
+		return fmt.Errorf("playback: seek media: %w", err)
+	}
+	for left := x.N; left > 0; {
+		n, err := io.CopyN(t.w, x.File, min(left, sliceSize))
+		t.count(int(n), c)
+		left -= n
+		if err != nil {
+			return noEOF(err)
+		}
+	}
+	return nil
+}
+
+func (t *transfer) count(n int, c *care) {
+	t.sent += int64(n)
+	c.sent.Add(int64(n))
+}
+
+// noEOF names a file or stream that ends before its size says for what it is.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
