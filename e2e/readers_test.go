@@ -54,7 +54,7 @@ func TestTwoHundredReadersGetTheRightBytesBesideUploadsAndASlowReader(t *testing
 	start := time.Now()
 	for range 200 {
 		readers.Go(func() {
-			for range 5 {
+			for range 20 {
 				if err := readRange(ctx, c, link, src); err != nil {
 					t.Error(err)
 					return
@@ -82,7 +82,7 @@ func TestTwoHundredReadersGetTheRightBytesBesideUploadsAndASlowReader(t *testing
 			reading = false
 		}
 	}
-	t.Logf("1,000 ranges in %v beside %d uploads; the slow reader is at %d", time.Since(start), uploads, slowOff)
+	t.Logf("4,000 ranges in %v beside %d uploads; the slow reader is at %d", time.Since(start), uploads, slowOff)
 	stopWriting()
 	writers.Wait()
 	if err := src.equal(slow.Body, slowOff, src.size-slowOff); err != nil {

@@ -28,7 +28,7 @@ func TestAVideoGoesInPlaysAndIsCounted(t *testing.T) {
 	}
 	cli := func(args ...string) []byte {
 		t.Helper()
-		cmd := s.Command(ctx, []string{"SLUICE_URL=" + s.URL, "SLUICE_TOKEN=" + c.token}, args...)
+		cmd := s.Command(ctx, []string{"SLUICE_SERVER=" + s.URL, "SLUICE_TOKEN=" + c.token}, args...)
 		var out, complaints bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &complaints
 		if err := cmd.Run(); err != nil {
