@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -24,13 +25,22 @@ type Store struct {
 	first    string
 }
 
-// New makes a Store of at least one backend.
+// New makes a Store of at least one backend. Names are unique and not empty.
 func New(backends []Backend) (*Store, error) {
 	if len(backends) == 0 {
-		return nil, fmt.Errorf("storage: no backend")
+		return nil, errors.New("storage: no backend")
 	}
-	s := &Store{backends: map[string]Backend{}, first: backends[0].Name}
+	s := &Store{backends: make(map[string]Backend, len(backends)), first: backends[0].Name}
 	for _, b := range backends {
+		if b.Name == "" {
+			return nil, errors.New("storage: a backend has no name")
+		}
+		if b.Driver == nil {
+			return nil, fmt.Errorf("storage: backend %q has no driver", b.Name)
+		}
+		if _, twice := s.backends[b.Name]; twice {
+			return nil, fmt.Errorf("storage: two backends are named %q", b.Name)
+		}
 		s.backends[b.Name] = b
 	}
 	return s, nil
@@ -48,90 +58,124 @@ func (s *Store) Backend(name string) (Backend, error) {
 	return b, nil
 }
 
-// KeyFor gives the key of an asset's original: sharded by the id's last byte, which is random.
-func KeyFor(id media.AssetID) string {
-	s := id.String()
-	return s[34:] + "/" + s
-}
-
-// Begin, Resume, Stat, Read, Sections, Delete, List, Unfinished and Concat do on a named backend what Driver says.
-
+// Begin starts a write of size bytes, or of media.UnknownLength, as Driver.Begin says.
 func (s *Store) Begin(ctx context.Context, backend, key string, size int64) (Write, error) {
-	b, err := s.Backend(backend)
+	b, err := s.reach(backend, key)
 	if err != nil {
 		return nil, err
 	}
-	return b.Driver.Begin(ctx, key, size)
+	if size < media.UnknownLength {
+		return nil, media.Errorf(media.Invalid, "a length is not negative")
+	}
+	w, err := b.Driver.Begin(ctx, key, size)
+	return w, b.wrap("begin", key, err)
 }
 
+// Resume opens an unfinished write again, as Driver.Resume says.
 func (s *Store) Resume(ctx context.Context, backend, key string) (Write, error) {
-	b, err := s.Backend(backend)
+	b, err := s.reach(backend, key)
 	if err != nil {
 		return nil, err
 	}
-	return b.Driver.Resume(ctx, key)
+	w, err := b.Driver.Resume(ctx, key)
+	return w, b.wrap("resume", key, err)
 }
 
+// Stat tells size and time of a committed object.
 func (s *Store) Stat(ctx context.Context, backend, key string) (media.Object, error) {
-	b, err := s.Backend(backend)
+	b, err := s.reach(backend, key)
 	if err != nil {
 		return media.Object{}, err
 	}
-	return b.Driver.Stat(ctx, key)
+	o, err := b.Driver.Stat(ctx, key)
+	return o, b.wrap("stat", key, err)
 }
 
+// Read streams n bytes of o from off. A range that is empty or leaves the object is media.Invalid.
 func (s *Store) Read(ctx context.Context, backend string, o media.Object, off, n int64) (io.ReadCloser, error) {
-	b, err := s.Backend(backend)
+	b, err := s.reachRange(backend, o, off, n)
 	if err != nil {
 		return nil, err
 	}
-	return b.Driver.Read(ctx, o, off, n)
+	r, err := b.Driver.Read(ctx, o, off, n)
+	return r, b.wrap("read", o.Key, err)
 }
 
-// Sections is nil with no error where the backend keeps no files: Read then.
+// Sections gives the open files that hold the range. It is nil with no error where the backend keeps no files: Read then.
 func (s *Store) Sections(ctx context.Context, backend string, o media.Object, off, n int64) ([]Section, error) {
-	b, err := s.Backend(backend)
+	b, err := s.reachRange(backend, o, off, n)
 	if err != nil {
 		return nil, err
 	}
-	if f, ok := b.Driver.(FileDriver); ok {
-		return f.Sections(ctx, o, off, n)
+	f, ok := b.Driver.(FileDriver)
+	if !ok {
+		return nil, nil
 	}
-	return nil, nil
+	sections, err := f.Sections(ctx, o, off, n)
+	return sections, b.wrap("read", o.Key, err)
 }
 
+// Delete removes a committed object; a second time it is media.NotFound.
 func (s *Store) Delete(ctx context.Context, backend, key string) error {
-	b, err := s.Backend(backend)
+	b, err := s.reach(backend, key)
 	if err != nil {
 		return err
 	}
-	return b.Driver.Delete(ctx, key)
+	return b.wrap("delete", key, b.Driver.Delete(ctx, key))
 }
 
+// List walks the committed objects whose key begins with prefix, in key order. It ends at the first error.
 func (s *Store) List(ctx context.Context, backend, prefix string) iter.Seq2[media.Object, error] {
 	b, err := s.Backend(backend)
+	if err == nil {
+		err = checkPrefix(prefix)
+	}
 	if err != nil {
 		return func(yield func(media.Object, error) bool) { yield(media.Object{}, err) }
 	}
-	return b.Driver.List(ctx, prefix)
+	return b.walk("list", b.Driver.List(ctx, prefix))
 }
 
+// Unfinished walks the writes that are neither committed nor aborted. It ends at the first error.
 func (s *Store) Unfinished(ctx context.Context, backend string) iter.Seq2[media.Object, error] {
 	b, err := s.Backend(backend)
 	if err != nil {
 		return func(yield func(media.Object, error) bool) { yield(media.Object{}, err) }
 	}
-	return b.Driver.Unfinished(ctx)
+	return b.walk("unfinished", b.Driver.Unfinished(ctx))
 }
 
-// Concat copies where the backend cannot join.
-func (s *Store) Concat(ctx context.Context, backend, key string, parts []string) (media.Object, error) {
+// reach finds a backend for a key that every backend can take.
+func (s *Store) reach(backend, key string) (Backend, error) {
 	b, err := s.Backend(backend)
 	if err != nil {
-		return media.Object{}, err
+		return Backend{}, err
 	}
-	if c, ok := b.Driver.(Concatenator); ok {
-		return c.Concat(ctx, key, parts)
+	return b, CheckKey(key)
+}
+
+func (s *Store) reachRange(backend string, o media.Object, off, n int64) (Backend, error) {
+	b, err := s.reach(backend, o.Key)
+	if err != nil {
+		return Backend{}, err
 	}
-	return media.Object{}, media.Errorf(media.Unsupported, "this storage cannot join uploads")
+	return b, checkRange(o.Size, off, n)
+}
+
+// wrap says where and at what an error came up. The kind stays visible through it.
+func (b Backend) wrap(doing, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("storage %s: %s %s: %w", b.Name, doing, key, err)
+}
+
+func (b Backend) walk(doing string, objects iter.Seq2[media.Object, error]) iter.Seq2[media.Object, error] {
+	return func(yield func(media.Object, error) bool) {
+		for o, err := range objects {
+			if !yield(o, b.wrap(doing, o.Key, err)) || err != nil {
+				return
+			}
+		}
+	}
 }
