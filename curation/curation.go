@@ -1,0 +1,232 @@
+// Package curation is what people do with media that is already here: find it, read about it, change, revoke and delete it, and add media
+// that is kept elsewhere. It decides who may do what, and refuses to know HTTP, SQL and backends.
+package curation
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"sluice/internal/crash"
+	"sluice/media"
+)
+
+// Options are the choices of a Service. The zero value works.
+type Options struct {
+	Watchers     Watchers         // told of every change at once; nil: nobody is
+	Now          func() time.Time // nil: time.Now
+	Logger       *slog.Logger     // nil: silent
+	BytesTimeout time.Duration    // how long a delete may take to drop the bytes; 0: 10 s
+}
+
+// Service curates media. It may be used from many goroutines.
+type Service struct {
+	shelf Shelf
+	bytes Bytes
+	o     Options
+}
+
+// New makes a Service over a shelf of rows and the bytes behind them.
+func New(shelf Shelf, bytes Bytes, o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.BytesTimeout <= 0 {
+		o.BytesTimeout = 10 * time.Second
+	}
+	return &Service{shelf: shelf, bytes: bytes, o: o}
+}
+
+// Find lists what the principal may see: admins everything, instructors their own and what is public, everybody else what is public and
+// finished. A filter, sort or limit that does not exist is media.Invalid.
+func (s *Service) Find(ctx context.Context, p media.Principal, q media.Query) (media.Listing, error) {
+	if err := checkQuery(&q); err != nil {
+		return media.Listing{}, err
+	}
+	q.Owner, q.AnyOwner, q.PublicToo = "", false, true
+	switch {
+	case p.Has(media.Admin):
+		q.AnyOwner = true
+	case p.Has(media.Instructor):
+		q.Owner = p.Subject
+	default:
+		if q.States = finishedOf(q.States); len(q.States) == 0 {
+			return media.Listing{}, nil
+		}
+	}
+	return s.shelf.List(ctx, q)
+}
+
+// finishedOf keeps the finished ones of states; none given means all finished ones.
+func finishedOf(states []media.State) []media.State {
+	if len(states) == 0 {
+		return []media.State{media.Stored, media.Processing, media.Ready, media.Failed}
+	}
+	var kept []media.State
+	for _, st := range states {
+		if st.Finished() {
+			kept = append(kept, st)
+		}
+	}
+	return kept
+}
+
+// Read gives one asset. What the principal may not see is media.NotFound, like what does not exist.
+func (s *Service) Read(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error) {
+	a, err := s.shelf.Asset(ctx, id)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	if a.Upload.Partial || !sees(p, a) {
+		return media.Asset{}, missing()
+	}
+	return a, nil
+}
+
+func sees(p media.Principal, a media.Asset) bool {
+	return p.Manages(a.Owner) || a.Public && a.State.Finished()
+}
+
+// managed reads an asset that the principal may change. A stranger learns nothing from the answer: an anonymous one is
+// media.Unauthenticated whatever the id, any other one media.NotFound.
+func (s *Service) managed(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error) {
+	if p.Anonymous() {
+		return media.Asset{}, nobody()
+	}
+	a, err := s.shelf.Asset(ctx, id)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	if a.Upload.Partial || !p.Manages(a.Owner) {
+		return media.Asset{}, missing()
+	}
+	return a, nil
+}
+
+// Change changes an asset whose Version is version, or whatever it is when version is 0; media.PreconditionFailed when it is another.
+func (s *Service) Change(ctx context.Context, p media.Principal, id media.AssetID, version int64, c media.Change) (media.Asset, error) {
+	a, err := s.managed(ctx, p, id)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	if version == 0 {
+		version = a.Version
+	}
+	if version != a.Version {
+		return media.Asset{}, stale()
+	}
+	if err := checkChange(c); err != nil {
+		return media.Asset{}, err
+	}
+	if c == (media.Change{}) {
+		return a, nil // nothing to do makes no new version
+	}
+	a, err = s.shelf.Change(ctx, id, version, c)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	s.changed(id)
+	return a, nil
+}
+
+// Revoke makes every ticket signed for the asset so far worthless.
+func (s *Service) Revoke(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error) {
+	if _, err := s.managed(ctx, p, id); err != nil {
+		return media.Asset{}, err
+	}
+	a, err := s.shelf.Revoke(ctx, id)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	s.changed(id)
+	return a, nil
+}
+
+// Delete deletes an asset whose Version is version, or whatever it is when version is 0. Once the row is doomed the asset is gone
+// everywhere and the answer is yes: what is left of it, after a crash or with a backend away, the sweeper of uploads finishes.
+func (s *Service) Delete(ctx context.Context, p media.Principal, id media.AssetID, version int64) error {
+	a, err := s.managed(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	if version != 0 && version != a.Version {
+		return stale()
+	}
+	if err := s.shelf.Doom(ctx, id, version); err != nil {
+		return err
+	}
+	s.changed(id)
+	crash.At("curation: doomed")
+	if !a.State.Finished() {
+		return nil // a PATCH may still be writing: the sweeper knows when that is over
+	}
+	s.drop(ctx, a)
+	return nil
+}
+
+// drop removes the bytes and then the row. A client that hangs up does not stop it.
+func (s *Service) drop(ctx context.Context, a media.Asset) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.BytesTimeout)
+	defer cancel()
+	if a.Backend != "" && a.Key != "" {
+		if err := s.bytes.Delete(ctx, a.Backend, a.Key); err != nil && media.KindOf(err) != media.NotFound {
+			s.o.Logger.WarnContext(ctx, "bytes of a deleted asset left to the sweeper", "media_id", a.ID.String(), "error", err)
+			return
+		}
+	}
+	crash.At("curation: bytes deleted")
+	if err := s.shelf.Forget(ctx, a.ID); err != nil && media.KindOf(err) != media.NotFound {
+		s.o.Logger.WarnContext(ctx, "row of a deleted asset left to the sweeper", "media_id", a.ID.String(), "error", err)
+	}
+}
+
+// Add takes in media that others keep, by its URL. Only staff may; the owner is who asks.
+func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (media.Asset, error) {
+	if p.Anonymous() {
+		return media.Asset{}, nobody()
+	}
+	if !p.Staff() {
+		return media.Asset{}, &media.Error{Kind: media.Forbidden, Code: "staff_only", Detail: "only instructors and admins add media"}
+	}
+	if err := checkExternal(a); err != nil {
+		return media.Asset{}, err
+	}
+	now := s.o.Now().UTC()
+	row := media.Asset{
+		ID: media.NewAssetID(now), State: media.Ready, Owner: p.Subject,
+		Filename: a.Filename, Title: a.Title, MIMEType: a.MIMEType, Type: a.Type, Size: a.Size, Duration: a.Duration,
+		StorageType: media.Cloud, ExternalURL: a.ExternalURL, Public: a.Public, Placement: a.Placement,
+		CreatedAt: now, UpdatedAt: now, StoredAt: now,
+	}
+	if row.MIMEType == "" {
+		row.MIMEType = "application/octet-stream"
+	}
+	if row.Type == "" {
+		row.Type = media.TypeOf(row.MIMEType)
+	}
+	if row.Placement.Kind == "" {
+		row.Placement.Kind = media.Generic
+	}
+	return s.shelf.Add(ctx, row)
+}
+
+func (s *Service) changed(id media.AssetID) {
+	if s.o.Watchers != nil {
+		s.o.Watchers.Invalidate(id)
+	}
+}
+
+func missing() error {
+	return &media.Error{Kind: media.NotFound, Detail: "no such media"}
+}
+
+func nobody() error {
+	return &media.Error{Kind: media.Unauthenticated, Detail: "this needs a login"}
+}
+
+func stale() error {
+	return &media.Error{Kind: media.PreconditionFailed, Code: "stale_version", Detail: "the media has changed since that version"}
+}

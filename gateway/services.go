@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"sluice/media"
+	"sluice/playback"
+	"sluice/uploads"
+)
+
+// Curation is what the gateway asks of curation.Service.
+type Curation interface {
+	Find(ctx context.Context, p media.Principal, q media.Query) (media.Listing, error)
+	Read(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error)
+	Change(ctx context.Context, p media.Principal, id media.AssetID, version int64, c media.Change) (media.Asset, error)
+	Delete(ctx context.Context, p media.Principal, id media.AssetID, version int64) error
+	Revoke(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error)
+	Add(ctx context.Context, p media.Principal, a media.Asset) (media.Asset, error)
+}
+
+// Playback serves bytes, mounted bare. Content serves them to somebody who was let in already.
+type Playback interface {
+	http.Handler
+	Content(w http.ResponseWriter, r *http.Request, a media.Asset, own bool)
+}
+
+// Links signs playback URLs.
+type Links interface {
+	Link(ctx context.Context, p media.Principal, id media.AssetID, lr playback.LinkRequest) (playback.Link, error)
+}
+
+// Grants is what the gateway asks of uploads.Service beside its handler.
+type Grants interface {
+	Open(ctx context.Context, p media.Principal) ([]uploads.OpenUpload, error)
+	Grant(ctx context.Context, p media.Principal, g media.UploadGrant, ttl time.Duration) (token string, expires time.Time, err error)
+}
+
+// Counter takes accesses in. Flush settles what it holds, so that a count read next is exact.
+type Counter interface {
+	Record(a media.Access)
+	Flush(ctx context.Context) error
+}
+
+// Reports answers how often media were fetched.
+type Reports interface {
+	Media(ctx context.Context, p media.Principal, s media.Series) (Report, error)
+}
