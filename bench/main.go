@@ -1,11 +1,10 @@
 // Command bench measures the gateway side by side with tusd and nginx and prints a Markdown table. It builds and configures the servers,
-// puts the same files into each, and leaves the measuring to loadgen, whose path is given by -loadgen. It runs by `make bench`.
+// puts the same files into each, and measures, or leaves that to a loadgen binary whose path is given. It runs by `make bench`.
 package main
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -44,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	var c choices
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.StringVar(&c.loadgen, "loadgen", os.Getenv("LOADGEN"), "path of the loadgen binary; default $LOADGEN")
+	fs.StringVar(&c.loadgen, "loadgen", os.Getenv("LOADGEN"), "path of a loadgen binary to measure with; default $LOADGEN, or else this program measures")
 	fs.StringVar(&c.work, "work", filepath.Join(os.TempDir(), "sluice-bench"), "folder for servers and files, about 20 GiB")
 	fs.IntVar(&c.runs, "runs", 3, "times each server does each run")
 	fs.StringVar(&c.only, "only", "", "beginnings of the names of the runs to do, separated by commas: U1,D2")
@@ -55,9 +54,6 @@ func run(ctx context.Context, args []string) error {
 	fs.BoolVar(&c.keep, "keep", false, "keep the work folder")
 	if err := fs.Parse(args); err != nil {
 		return err
-	}
-	if c.loadgen == "" {
-		return errors.New("which program measures? Set LOADGEN=path or -loadgen (see bench/README.md)")
 	}
 	if _, err := os.Stat(c.work); err == nil {
 		return fmt.Errorf("%s is there already, perhaps from another run: remove it or choose -work", c.work)
@@ -94,6 +90,9 @@ func measure(ctx context.Context, c choices) error {
 	plan, err := writePlan(c, self)
 	if err != nil {
 		return fmt.Errorf("write peers.json: %w", err)
+	}
+	if c.loadgen == "" {
+		return compare(ctx, c, plan)
 	}
 	args := []string{
 		"compare", "-peers", plan, "-runs", fmt.Sprint(c.runs), "-only", c.only, "-with", c.with,
