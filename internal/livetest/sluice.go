@@ -73,7 +73,11 @@ func Sluice(t testing.TB, o Options) *Server {
 	if s.DataDir == "" {
 		s.DataDir = filepath.Join(home, "data")
 	}
-	s.Addr = freeAddr(t)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Addr = "127.0.0.1:" + strconv.Itoa(port)
 	s.URL = "http://" + s.Addr
 	s.args = append([]string{"serve", "--listen", s.Addr, "--data-dir", s.DataDir}, o.Args...)
 	if o.Config != "" {
@@ -93,23 +97,21 @@ func Sluice(t testing.TB, o Options) *Server {
 	return s
 }
 
-// freeAddr picks a port below the range the kernel gives to outgoing connections: one of those may otherwise hold the port of a gateway
+// freePort picks a port below the range the kernel gives to outgoing connections: one of those may otherwise hold the port of a server
 // that is down for a moment.
-func freeAddr(t testing.TB) string {
-	t.Helper()
+func freePort() (int, error) {
 	var lc net.ListenConfig
 	for range 200 {
-		addr := "127.0.0.1:" + strconv.Itoa(20000+rand.IntN(12000))
-		l, err := lc.Listen(t.Context(), "tcp", addr)
+		port := 20000 + rand.IntN(12000)
+		l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
 			continue
 		}
 		if err := l.Close(); err == nil {
-			return addr
+			return port, nil
 		}
 	}
-	t.Fatal("livetest: no free port between 20000 and 32000")
-	return ""
+	return 0, errors.New("livetest: no free port between 20000 and 32000")
 }
 
 // Start starts the gateway, again on the same data and port, and waits until it is ready. env is for this run only.
