@@ -1,0 +1,493 @@
+package curation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/curation"
+	"sluice/media"
+)
+
+var now = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
+
+// shelf keeps rows in memory by the contract of curation.Shelf, and notes what was done to it and to the bytes, in order.
+type shelf struct {
+	mu    sync.Mutex
+	rows  map[media.AssetID]media.Asset
+	did   []string
+	query media.Query
+	fail  map[string]error
+}
+
+func (s *shelf) note(what string) error {
+	s.did = append(s.did, what)
+	return s.fail[what]
+}
+
+func (s *shelf) Asset(_ context.Context, id media.AssetID) (media.Asset, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.rows[id]
+	if !ok {
+		return a, media.Errorf(media.NotFound, "no such media")
+	}
+	return a, nil
+}
+
+func (s *shelf) List(_ context.Context, q media.Query) (media.Listing, error) {
+	s.query = q
+	return media.Listing{}, s.note("list")
+}
+
+func (s *shelf) Add(_ context.Context, a media.Asset) (media.Asset, error) {
+	a.Version = 1
+	s.rows[a.ID] = a
+	return a, s.note("add")
+}
+
+func (s *shelf) Change(_ context.Context, id media.AssetID, version int64, c media.Change) (media.Asset, error) {
+	a := s.rows[id]
+	if a.Version != version {
+		return a, media.PreconditionFailed
+	}
+	if c.Title != nil {
+		a.Title = *c.Title
+	}
+	a.Version++
+	s.rows[id] = a
+	return a, s.note("change")
+}
+
+func (s *shelf) Revoke(_ context.Context, id media.AssetID) (media.Asset, error) {
+	a := s.rows[id]
+	a.Epoch++
+	s.rows[id] = a
+	return a, s.note("revoke")
+}
+
+func (s *shelf) Doom(_ context.Context, id media.AssetID, version int64) error {
+	if a := s.rows[id]; version != 0 && a.Version != version {
+		return media.PreconditionFailed
+	}
+	if err := s.note("doom"); err != nil {
+		return err
+	}
+	delete(s.rows, id)
+	return nil
+}
+
+func (s *shelf) Forget(context.Context, media.AssetID) error { return s.note("forget") }
+
+func (s *shelf) Delete(_ context.Context, backend, key string) error {
+	return s.note("bytes " + backend + "/" + key)
+}
+
+func (s *shelf) Invalidate(media.AssetID) { _ = s.note("invalidate") }
+
+func setup() (*curation.Service, *shelf) {
+	s := &shelf{rows: map[media.AssetID]media.Asset{}, fail: map[string]error{}}
+	return curation.New(s, s, curation.Options{Watchers: s, Now: func() time.Time { return now }}), s
+}
+
+func idOf(n byte) media.AssetID {
+	return media.AssetID{0x01, 0x9c, 0, 0, 0, 0, 0x70, 0, 0x80, 15: n}
+}
+
+func (s *shelf) put(n byte, owner string, public bool, state media.State) media.AssetID {
+	id := idOf(n)
+	s.rows[id] = media.Asset{ID: id, Owner: owner, Public: public, State: state, Version: 3, Backend: "main", Key: "k", StorageType: media.Local}
+	return id
+}
+
+func who(subject string, roles ...media.Role) media.Principal {
+	return media.Principal{Subject: subject, Roles: roles}
+}
+
+// TestWhoMayDoWhat goes through every operation, role and ownership.
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	const ok, missing, nobody, no = "yes", "not found", "unauthenticated", "forbidden"
+	people := []struct {
+		name string
+		p    media.Principal
+	}{
+		{"admin", who("root", media.Admin)},
+		{"owner", who("ida", media.Instructor)},
+		{"other instructor", who("ivo", media.Instructor)},
+		{"student", who("sam", media.Student)},
+		{"owner now a student", who("ida", media.Student)},
+		{"no role", who("ida")},
+		{"upload grant", media.Principal{Grant: &media.UploadGrant{Owner: "ida"}}},
+		{"anonymous", media.Principal{}},
+	}
+	title := "t"
+	operations := []struct {
+		name string
+		do   func(*curation.Service, media.Principal, media.AssetID) error
+		want map[string][]string // per visibility: admin, owner, other instructor, student, owner now a student, no role, grant, anonymous
+	}{
+		{"read", func(s *curation.Service, p media.Principal, id media.AssetID) error {
+			_, err := s.Read(t.Context(), p, id)
+			return err
+		}, map[string][]string{
+			"private": {ok, ok, missing, missing, missing, missing, missing, missing},
+			"public":  {ok, ok, ok, ok, ok, ok, ok, ok},
+			"unready": {ok, ok, missing, missing, missing, missing, missing, missing},
+			"partial": {missing, missing, missing, missing, missing, missing, missing, missing},
+			"absent":  {missing, missing, missing, missing, missing, missing, missing, missing},
+		}},
+		{"change", func(s *curation.Service, p media.Principal, id media.AssetID) error {
+			_, err := s.Change(t.Context(), p, id, 3, media.Change{Title: &title})
+			return err
+		}, managed(ok, missing, nobody)},
+		{"revoke", func(s *curation.Service, p media.Principal, id media.AssetID) error {
+			_, err := s.Revoke(t.Context(), p, id)
+			return err
+		}, managed(ok, missing, nobody)},
+		{"delete", func(s *curation.Service, p media.Principal, id media.AssetID) error {
+			return s.Delete(t.Context(), p, id, 3)
+		}, managed(ok, missing, nobody)},
+		{"add", func(s *curation.Service, p media.Principal, _ media.AssetID) error {
+			_, err := s.Add(t.Context(), p, media.Asset{ExternalURL: "https://cdn.example.com/a.mp4"})
+			return err
+		}, map[string][]string{"private": {ok, ok, ok, no, no, no, nobody, nobody}}},
+	}
+	for _, op := range operations {
+		for visibility, want := range op.want {
+			for i, person := range people {
+				t.Run(op.name+"/"+visibility+"/"+person.name, func(t *testing.T) {
+					t.Parallel()
+					s, sh := setup()
+					var id media.AssetID
+					switch visibility {
+					case "private":
+						id = sh.put(1, "ida", false, media.Ready)
+					case "public":
+						id = sh.put(1, "ida", true, media.Ready)
+					case "unready":
+						id = sh.put(1, "ida", true, media.Uploading)
+					case "partial":
+						id = sh.put(1, "ida", true, media.Ready)
+						a := sh.rows[id]
+						a.Upload.Partial = true
+						sh.rows[id] = a
+					case "absent":
+						id = idOf(9)
+					}
+					err := op.do(s, person.p, id)
+					got := ok
+					if err != nil {
+						got = media.KindOf(err).Error()
+					}
+					if got != want[i] {
+						t.Errorf("got %s (%v), want %s", got, err, want[i])
+					}
+					if want[i] != ok && len(sh.did) > 0 {
+						t.Errorf("refused, and yet did %v", sh.did)
+					}
+				})
+			}
+		}
+	}
+}
+
+func managed(ok, missing, nobody string) map[string][]string {
+	mine := []string{ok, ok, missing, missing, missing, missing, nobody, nobody}
+	none := []string{missing, missing, missing, missing, missing, missing, nobody, nobody}
+	return map[string][]string{"private": mine, "public": mine, "unready": mine, "partial": none, "absent": none}
+}
+
+func TestFindIsScoped(t *testing.T) {
+	t.Parallel()
+	finished := []media.State{media.Stored, media.Processing, media.Ready, media.Failed}
+	for _, c := range []struct {
+		name   string
+		p      media.Principal
+		states []media.State
+		want   media.Query
+		listed bool
+	}{
+		{"an admin sees everybody's", who("root", media.Admin), nil, media.Query{AnyOwner: true, PublicToo: true, Limit: 50}, true},
+		{"an instructor sees their own and public ones", who("ida", media.Instructor), nil, media.Query{Owner: "ida", PublicToo: true, Limit: 50}, true},
+		{"a student sees finished public ones", who("sam", media.Student), nil, media.Query{PublicToo: true, States: finished, Limit: 50}, true},
+		{"nobody sees finished public ones", media.Principal{}, []media.State{media.Ready, media.Uploading}, media.Query{PublicToo: true, States: []media.State{media.Ready}, Limit: 50}, true},
+		{"a stranger sees no uploads on their way", media.Principal{}, []media.State{media.Uploading}, media.Query{}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			_, err := s.Find(t.Context(), c.p, media.Query{Owner: "victim", AnyOwner: true, States: c.states})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, sh.query); d != "" {
+				t.Error(d)
+			}
+			if got := len(sh.did) == 1; got != c.listed {
+				t.Errorf("listed %v, want %v", got, c.listed)
+			}
+		})
+	}
+}
+
+func TestFindRefusesWhatNoListKnows(t *testing.T) {
+	t.Parallel()
+	for field, q := range map[string]media.Query{
+		"limit":          {Limit: 201},
+		"state":          {States: []media.State{"gone"}},
+		"sort":           {Sort: "createdAt; drop table assets"},
+		"storageType":    {StorageType: "tape"},
+		"mediaType":      {Type: "smell"},
+		"referenceType":  {Reference: media.Subject{Type: "planet"}},
+		"referenceId":    {Reference: media.Subject{ID: `{"$gt":""}`}},
+		"mongoProductId": {Placement: media.Placement{ProductID: "507F1F77BCF86CD799439011"}},
+		"mongoCourseId":  {Placement: media.Placement{CourseID: "1"}},
+		"kind":           {Placement: media.Placement{Kind: "x"}},
+		"videoType":      {Placement: media.Placement{VideoType: "x"}},
+		"resourceType":   {Placement: media.Placement{ResourceType: "x"}},
+	} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			_, err := s.Find(t.Context(), who("root", media.Admin), q)
+			wantInvalid(t, err, field)
+			if len(sh.did) > 0 {
+				t.Errorf("did %v", sh.did)
+			}
+		})
+	}
+}
+
+func wantInvalid(t *testing.T, err error, field string) {
+	t.Helper()
+	e, ok := errors.AsType[*media.Error](err)
+	if !ok || e.Kind != media.Invalid || e.Field != field {
+		t.Errorf("got %v, want Invalid for %s", err, field)
+	}
+}
+
+func TestChangeRefusesBadText(t *testing.T) {
+	t.Parallel()
+	str := func(s string) *string { return &s }
+	place := func(p media.Placement) media.Change { return media.Change{Placement: &p} }
+	const hex = "507f1f77bcf86cd799439011"
+	for name, c := range map[string]struct {
+		field string
+		c     media.Change
+	}{
+		"a title with a line break":        {"title", media.Change{Title: str("a\r\nb")}},
+		"a title of 301 bytes":             {"title", media.Change{Title: str(strings.Repeat("a", 301))}},
+		"a title that is not UTF-8":        {"title", media.Change{Title: str("\xff")}},
+		"a title with a C1 control":        {"title", media.Change{Title: str("\u0085")}},
+		"a file name with NUL":             {"filename", media.Change{Filename: str("a\x00.mp4")}},
+		"a file name with a path":          {"filename", media.Change{Filename: str("../../etc/passwd")}},
+		"a file name with a Windows path":  {"filename", media.Change{Filename: str(`c:\a`)}},
+		"dots for a file name":             {"filename", media.Change{Filename: str("..")}},
+		"a file name of 256 bytes":         {"filename", media.Change{Filename: str(strings.Repeat("ü", 128))}},
+		"an unknown kind":                  {"kind", place(media.Placement{Kind: "x"})},
+		"a product image of no product":    {"mongoProductId", place(media.Placement{Kind: media.ProductImage})},
+		"a video of no course":             {"mongoCourseId", place(media.Placement{Kind: media.CourseVideo})},
+		"a lesson id that is none":         {"mongoLessonId", place(media.Placement{Kind: media.CourseVideo, CourseID: hex, LessonID: hex + "0"})},
+		"a module id that is none":         {"mongoModuleId", place(media.Placement{Kind: media.CourseVideo, CourseID: hex, ModuleID: "$ne"})},
+		"an alternative text with an ESC":  {"altText", place(media.Placement{AltText: "\x1b[31m"})},
+		"a resource name that is too long": {"resourceName", place(media.Placement{ResourceName: strings.Repeat("a", 301)})},
+		"a negative position":              {"position", place(media.Placement{Position: -1})},
+		"a reference without a type":       {"referenceType", place(media.Placement{Reference: media.Subject{ID: hex}})},
+		"a reference without an id":        {"referenceId", place(media.Placement{Reference: media.Subject{Type: media.Course}})},
+		"a slug for a course":              {"referenceId", place(media.Placement{Reference: media.Subject{Type: media.Course, ID: "about-us"}})},
+		"a slug that climbs":               {"referenceId", place(media.Placement{Reference: media.Subject{Type: media.Page, ID: "a/../b"}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			id := sh.put(1, "ida", false, media.Ready)
+			_, err := s.Change(t.Context(), who("ida", media.Instructor), id, 3, c.c)
+			wantInvalid(t, err, c.field)
+			if len(sh.did) > 0 {
+				t.Errorf("did %v", sh.did)
+			}
+		})
+	}
+}
+
+func TestChange(t *testing.T) {
+	t.Parallel()
+	ida := who("ida", media.Instructor)
+	title := "Über uns"
+	page := media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.Page, ID: "about/us-2"}}
+	t.Run("a stale version is a failed precondition", func(t *testing.T) {
+		t.Parallel()
+		s, sh := setup()
+		id := sh.put(1, "ida", false, media.Ready)
+		if _, err := s.Change(t.Context(), ida, id, 2, media.Change{Title: &title}); !errors.Is(err, media.PreconditionFailed) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("version 0 changes whatever it is, and watchers are told", func(t *testing.T) {
+		t.Parallel()
+		s, sh := setup()
+		id := sh.put(1, "ida", false, media.Ready)
+		a, err := s.Change(t.Context(), ida, id, 0, media.Change{Title: &title, Placement: &page})
+		if err != nil || a.Title != title || a.Version != 4 {
+			t.Errorf("got %+v, %v", a, err)
+		}
+		if d := cmp.Diff([]string{"change", "invalidate"}, sh.did); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("nothing to change makes no new version", func(t *testing.T) {
+		t.Parallel()
+		s, sh := setup()
+		id := sh.put(1, "ida", false, media.Ready)
+		if a, err := s.Change(t.Context(), ida, id, 3, media.Change{}); err != nil || a.Version != 3 || len(sh.did) > 0 {
+			t.Errorf("got %+v, %v, did %v", a, err, sh.did)
+		}
+	})
+}
+
+func TestDeleteOrder(t *testing.T) {
+	t.Parallel()
+	ida := who("ida", media.Instructor)
+	away := errors.New("away")
+	for _, c := range []struct {
+		name  string
+		state media.State
+		fail  map[string]error
+		want  []string
+		err   error
+	}{
+		{"doomed, told, bytes, row", media.Ready, nil, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
+		{"bytes that are gone already do not stop it", media.Ready, map[string]error{"bytes main/k": media.NotFound}, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
+		{"a backend away leaves the doomed row to the sweeper", media.Ready, map[string]error{"bytes main/k": away}, []string{"doom", "invalidate", "bytes main/k"}, nil},
+		{"a row that cannot be forgotten is gone all the same", media.Ready, map[string]error{"forget": away}, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
+		{"an upload on its way is left to the sweeper", media.Uploading, nil, []string{"doom", "invalidate"}, nil},
+		{"a catalogue away deletes nothing", media.Ready, map[string]error{"doom": media.Unavailable}, []string{"doom"}, media.Unavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			id := sh.put(1, "ida", true, c.state)
+			sh.fail = c.fail
+			if err := s.Delete(t.Context(), ida, id, 3); !errors.Is(err, c.err) {
+				t.Fatalf("got %v, want %v", err, c.err)
+			}
+			if d := cmp.Diff(c.want, sh.did); d != "" {
+				t.Error(d)
+			}
+			if c.err == nil {
+				if err := s.Delete(t.Context(), ida, id, 3); !errors.Is(err, media.NotFound) {
+					t.Errorf("second time: got %v, want not found", err)
+				}
+			}
+		})
+	}
+	t.Run("a stale version deletes nothing", func(t *testing.T) {
+		t.Parallel()
+		s, sh := setup()
+		id := sh.put(1, "ida", true, media.Ready)
+		if err := s.Delete(t.Context(), ida, id, 2); !errors.Is(err, media.PreconditionFailed) || len(sh.did) > 0 {
+			t.Errorf("got %v, did %v", err, sh.did)
+		}
+	})
+	t.Run("a client that hangs up does not stop it", func(t *testing.T) {
+		t.Parallel()
+		s, sh := setup()
+		id := sh.put(1, "ida", true, media.Ready)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Delete(ctx, ida, id, 3); err != nil || len(sh.did) != 4 {
+			t.Errorf("got %v, did %v", err, sh.did)
+		}
+	})
+}
+
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	ida := who("ida", media.Instructor)
+	s, sh := setup()
+	got, err := s.Add(t.Context(), ida, media.Asset{
+		ExternalURL: "https://cdn.example.com/a.mp4?v=1", MIMEType: "video/mp4", Owner: "victim", Backend: "main", Key: "somebody's", AccessCount: 9, Epoch: 7,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := media.Asset{
+		ID: got.ID, Owner: "ida", State: media.Ready, Version: 1, MIMEType: "video/mp4", Type: media.Video, StorageType: media.Cloud,
+		ExternalURL: "https://cdn.example.com/a.mp4?v=1", Placement: media.Placement{Kind: media.Generic}, CreatedAt: now, UpdatedAt: now, StoredAt: now,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if len(sh.did) != 1 {
+		t.Errorf("did %v", sh.did)
+	}
+	for name, c := range map[string]struct {
+		field string
+		a     media.Asset
+	}{
+		"no URL":                  {"url", media.Asset{}},
+		"a relative URL":          {"url", media.Asset{ExternalURL: "/a.mp4"}},
+		"no scheme":               {"url", media.Asset{ExternalURL: "//cdn.example.com/a"}},
+		"a script":                {"url", media.Asset{ExternalURL: "javascript:alert(1)"}},
+		"a file":                  {"url", media.Asset{ExternalURL: "file:///etc/passwd"}},
+		"an opaque one":           {"url", media.Asset{ExternalURL: "https:cdn"}},
+		"no host":                 {"url", media.Asset{ExternalURL: "https:///a"}},
+		"a port alone":            {"url", media.Asset{ExternalURL: "https://:80/a"}},
+		"a password":              {"url", media.Asset{ExternalURL: "https://u:p@cdn.example.com/a"}},
+		"a line break":            {"url", media.Asset{ExternalURL: "https://cdn.example.com/a\r\nX: y"}},
+		"a backslash":             {"url", media.Asset{ExternalURL: `https://cdn.example.com\@evil.example/`}},
+		"a space":                 {"url", media.Asset{ExternalURL: "https://cdn.example.com/a b"}},
+		"too long":                {"url", media.Asset{ExternalURL: "https://cdn.example.com/" + strings.Repeat("a", 2048)}},
+		"a type with a parameter": {"mimeType", media.Asset{ExternalURL: "https://c.example/", MIMEType: "text/html; charset=x"}},
+		"a type with a line":      {"mimeType", media.Asset{ExternalURL: "https://c.example/", MIMEType: "text/html\r\nX: y"}},
+		"a type that is none":     {"mimeType", media.Asset{ExternalURL: "https://c.example/", MIMEType: "video"}},
+		"a negative size":         {"fileSize", media.Asset{ExternalURL: "https://c.example/", Size: -1}},
+		"a negative duration":     {"duration", media.Asset{ExternalURL: "https://c.example/", Duration: -1}},
+		"an unknown media type":   {"mediaType", media.Asset{ExternalURL: "https://c.example/", Type: "smell"}},
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			_, err := s.Add(t.Context(), ida, c.a)
+			wantInvalid(t, err, c.field)
+			if len(sh.did) > 0 {
+				t.Errorf("did %v", sh.did)
+			}
+		})
+	}
+}
+
+// FuzzExternalURL holds that what is taken is an absolute web address without credentials and control bytes.
+func FuzzExternalURL(f *testing.F) {
+	for _, s := range []string{"https://a.example/x", "http://a:1/", "https://u@h/", "https://[::1]/", "https://a\x00/", "", "://", "https://%41/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		svc, _ := setup()
+		a, err := svc.Add(context.Background(), who("ida", media.Instructor), media.Asset{ExternalURL: s})
+		if err != nil {
+			if media.KindOf(err) != media.Invalid {
+				t.Fatal(err)
+			}
+			return
+		}
+		if !strings.HasPrefix(strings.ToLower(s), "http") || strings.ContainsAny(s, "\r\n\x00 \\") || a.ExternalURL != s {
+			t.Errorf("took %q", s)
+		}
+	})
+}
+
+func ExampleService_Read() {
+	s, sh := setup()
+	id := sh.put(1, "ida", false, media.Ready)
+	_, err := s.Read(context.Background(), who("sam", media.Student), id)
+	fmt.Println(err)
+	// Output: no such media
+}
