@@ -27,7 +27,8 @@ type upload struct {
 	loaded  bool
 	write   storage.Write // nil: not open now
 	writing bool          // a request appends
-	gone    bool          // doomed here
+	gone    bool          // doomed
+	stale   bool          // somebody changed the row: it is read again before it is believed
 	head    []byte        // the first bytes while they are too few to judge
 	judged  bool
 	mime    string // the type to keep, once judged
@@ -174,22 +175,45 @@ func (s *Service) load(ctx context.Context, u *upload) error {
 	u.loading.Lock()
 	defer u.loading.Unlock()
 	u.mu.Lock()
-	known, gone := u.loaded && !u.row.State.Finished(), u.gone
+	open, stale, gone := u.loaded && !u.row.State.Finished(), u.stale, u.gone
+	u.stale = false
 	u.mu.Unlock()
 	if gone {
 		return errMissing()
 	}
-	if known {
+	if open && !stale {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
 	row, err := s.ledger.Asset(ctx, u.id)
-	if err != nil {
+	switch {
+	case err == nil:
+		u.set(row)
+		return nil
+	case !open:
 		return err
 	}
-	u.set(row)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if media.KindOf(err) == media.NotFound {
+		u.gone = true
+		return errMissing()
+	}
+	u.stale = true // the upload goes on while the ledger is away
 	return nil
+}
+
+// Changed says that a row was changed, by whomever. It costs nothing when the asset is no open upload. catalogue.Options.Changed calls it.
+func (s *Service) Changed(id media.AssetID) {
+	s.desk.mu.Lock()
+	u := s.desk.m[id]
+	s.desk.mu.Unlock()
+	if u != nil {
+		u.mu.Lock()
+		u.stale = true
+		u.mu.Unlock()
+	}
 }
 
 // handle opens the bytes of an upload, or gives the handle that is open.

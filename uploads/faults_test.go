@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -271,5 +272,49 @@ func TestQuotaHoldsForDeferredBodies(t *testing.T) {
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("chunked over the quota: got %d, want 413", res.StatusCode)
+	}
+}
+
+func TestADeletionByOthersIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	b := start(t, uploads.Options{}, nil)
+	location := b.create("Upload-Length", "10")
+	b.patch(location, "0", "hello")
+	if err := b.ledger.Doom(t.Context(), b.id(location)); err != nil {
+		t.Fatal(err)
+	}
+	b.s.Changed(b.id(location))
+	if rep := b.head(location); rep.status != http.StatusNotFound {
+		t.Errorf("HEAD: got %d, want 404", rep.status)
+	}
+	if rep := b.patch(location, "5", "world"); rep.status != http.StatusNotFound {
+		t.Errorf("PATCH: got %d, want 404", rep.status)
+	}
+}
+
+func TestAThousandStalledClientsFitInMemory(t *testing.T) {
+	t.Parallel()
+	b := start(t, uploads.Options{}, onDisk(t))
+	const clients = 1000
+	conns := make([]raw, clients)
+	locations := make([]string, clients)
+	for i := range conns {
+		locations[i] = b.create("Upload-Length", "2000000")
+		conns[i] = b.dial()
+		conns[i].say("PATCH %s HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: %s\r\nContent-Length: 2000000\r\n\r\nhello",
+			locations[i], chunked)
+	}
+	for _, location := range locations {
+		b.until(location, "5")
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if used := m.HeapInuse + m.StackInuse; used > 100<<20 {
+		t.Errorf("%d MiB in use, want at most 100, the clients' and the tests' own included", used>>20)
+	} else {
+		t.Logf("%d MiB in use", used>>20)
+	}
+	if err := b.s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

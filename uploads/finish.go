@@ -75,6 +75,9 @@ func (s *Service) settleBytes(ctx context.Context, u *upload, row media.Asset) e
 	if err != nil {
 		return err
 	}
+	if mime == row.MIMEType { // said already, and the client may have said more of it: mediaType
+		mime = ""
+	}
 	crash.At("uploads: before ledger stored")
 	stored, err := s.ledger.Stored(ctx, u.id, o, mime, nil)
 	if err != nil {

@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -11,9 +12,10 @@ import (
 // The pace of background hashing.
 const (
 	hashSlice    = 4 << 20
-	hashPause    = 40 * time.Millisecond // between slices while uploads run
-	hashQuiet    = 50 * time.Millisecond // after a wake, so that a burst of small files is settled together
-	settleAtOnce = 32                    // rows settled side by side: they share the ledger's commits
+	hashPause    = 40 * time.Millisecond  // between slices while uploads run
+	hashQuiet    = 100 * time.Millisecond // after the last of a burst of small files, so that settling does not slow them
+	hashLatest   = 2 * time.Second        // after the first of them
+	settleAtOnce = 32                     // rows settled side by side: they share the ledger's commits
 	hashBatch    = 256
 )
 
@@ -27,6 +29,7 @@ func (s *Service) wakeHasher() {
 // runHasher settles stored uploads: it computes the SHA-256 that is missing and moves the row to ready.
 func (s *Service) runHasher(ctx context.Context) {
 	bad := map[media.AssetID]time.Time{} // could not be read: not again before that time
+	var first time.Time                  // since when something waits to be settled; zero: nothing does
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -34,10 +37,14 @@ func (s *Service) runHasher(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.hashing:
-			timer.Reset(hashQuiet)
+			if first.IsZero() {
+				first = time.Now()
+			}
+			timer.Reset(max(0, min(hashQuiet, hashLatest-time.Since(first))))
 			continue
 		case <-timer.C:
 		}
+		first = time.Time{}
 		more, err := s.settleSome(ctx, bad)
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -53,12 +60,13 @@ func (s *Service) runHasher(ctx context.Context) {
 
 // settleSome settles up to a batch of rows, and reports whether there may be more.
 func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Time) (more bool, err error) {
+	maps.DeleteFunc(bad, func(_ media.AssetID, until time.Time) bool { return time.Now().After(until) })
 	var rows []media.Asset
 	for a, err := range s.ledger.Unsettled(ctx) {
 		if err != nil {
 			return false, err
 		}
-		if a.Upload.Partial || a.State != media.Stored || a.StorageType == media.Cloud || time.Now().Before(bad[a.ID]) {
+		if a.Upload.Partial || a.State != media.Stored || a.StorageType == media.Cloud || !bad[a.ID].IsZero() {
 			continue
 		}
 		if rows = append(rows, a); len(rows) == hashBatch {
@@ -82,7 +90,6 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 			s.o.Logger.WarnContext(ctx, "asset not hashed", "asset", a.ID.String(), "error", err)
 			continue
 		}
-		delete(bad, a.ID)
 		if err := s.ledger.Settle(ctx, a.ID, sum); err != nil && media.KindOf(err) != media.NotFound {
 			return false, err
 		}
