@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) (err error) {
 	if len(args) > 0 && args[0] == "seed" {
 		return seedCommand(ctx, args[1:])
 	}
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if !c.keep {
-		defer os.RemoveAll(c.work)
+		defer func() { err = errors.Join(err, os.RemoveAll(c.work)) }()
 	}
 	return measure(ctx, c)
 }

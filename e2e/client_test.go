@@ -139,8 +139,8 @@ func metadata(meta map[string]string) string {
 
 // statusError is an answer other than the one a step needs.
 type statusError struct {
-	step string
-	answer
+	step   string
+	answer answer
 }
 
 func (e *statusError) Error() string { return e.step + ": " + e.answer.String() }
@@ -317,8 +317,11 @@ func (c *client) viewed(ctx context.Context, id string, n int64) error {
 		m, err = c.media(ctx, id)
 		return err == nil && m.AccessCount >= n
 	})
-	if err != nil || m.AccessCount != n {
-		return fmt.Errorf("accessCount of %s = %d, want %d (%v)", id, m.AccessCount, n, err)
+	if err != nil {
+		return err
+	}
+	if m.AccessCount != n {
+		return fmt.Errorf("accessCount of %s = %d, want %d", id, m.AccessCount, n)
 	}
 	if n > 0 && m.LastAccessedAt.IsZero() {
 		return fmt.Errorf("%s was viewed %d times, and lastAccessedAt is empty", id, n)

@@ -59,7 +59,7 @@ func killOnce(ctx context.Context, s *livetest.Server, c *client) error {
 		return fmt.Errorf("offset after the kill = %d, want between %d acknowledged and %d sent", off, acked, sent)
 	case off == src.size:
 		if m, err := c.media(ctx, u.id); err != nil || m.FileSize != src.size {
-			return fmt.Errorf("full offset, and the catalogue has %+v (%v)", m, err)
+			return errors.Join(fmt.Errorf("full offset, and the catalogue has %+v", m), err)
 		}
 	}
 	if err := c.finish(ctx, u, src, chunk); err != nil {

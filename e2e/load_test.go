@@ -192,7 +192,7 @@ func fillUp(t *testing.T, c *client) {
 		refusal, ok := errors.AsType[*statusError](err)
 		switch {
 		case err == nil:
-		case ok && refusal.status == http.StatusInsufficientStorage:
+		case ok && refusal.answer.status == http.StatusInsufficientStorage:
 			n /= 4
 		default:
 			t.Fatalf("filling the disk: %v, want 507", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -86,8 +87,11 @@ func (s source) equal(r io.Reader, off, n int64) error {
 			return fmt.Errorf("after %d of %d bytes: %w", done, n, err)
 		}
 	}
-	if m, err := r.Read(got[:1]); m != 0 || err != io.EOF {
-		return fmt.Errorf("after all %d bytes: %d more, %v; want the end", n, m, err)
+	switch m, err := io.ReadFull(r, got[:1]); {
+	case m > 0:
+		return fmt.Errorf("more than %d bytes", n)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("after all %d bytes: %w", n, err)
 	}
 	return nil
 }

@@ -30,8 +30,12 @@ var builds sync.Map // tags -> func() (string, error)
 func Binary(t testing.TB, tags ...string) string {
 	t.Helper()
 	key := strings.Join(tags, ",")
-	once, _ := builds.LoadOrStore(key, sync.OnceValues(func() (string, error) { return build(key) }))
-	path, err := once.(func() (string, error))()
+	made, _ := builds.LoadOrStore(key, sync.OnceValues(func() (string, error) { return build(key) }))
+	once, ok := made.(func() (string, error))
+	if !ok {
+		t.Fatalf("livetest: builds holds a %T", made)
+	}
+	path, err := once()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,7 @@ func TestProxyPassesWhatItMayAndCutsTheRest(t *testing.T) {
 	}
 }
 
+//nolint:tparallel // the inner test must have ended
 func TestProxyEndsWithItsTest(t *testing.T) {
 	t.Parallel()
 	var addr string
