@@ -1,0 +1,35 @@
+package gateway
+
+import "sluice/media"
+
+// ParseIfMatch tells whether a field would match an asset of a version.
+func ParseIfMatch(s string, version int64) (bool, error) {
+	m, err := parseIfMatch(s)
+	return err == nil && m.matches(media.Asset{Version: version}), err
+}
+
+// CheckQuery is the check of query strings.
+func CheckQuery(raw string) error { return checkQuery(raw) }
+
+// TraceOf reads a traceparent.
+func TraceOf(s string) string { return traceOf(map[string][]string{"Traceparent": {s}}) }
+
+// SaysLengthTwice feeds a connection's bytes, in the pieces given, to what watches them.
+func SaysLengthTwice(pieces ...[]byte) bool {
+	var f framing
+	for _, p := range pieces {
+		if f.see(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Routes lists gin's routes as "METHOD /path/{param}".
+func (g *Gateway) Routes() []string {
+	var rs []string
+	for _, r := range g.engine.Routes() {
+		rs = append(rs, r.Method+" "+ginPattern(r.Path))
+	}
+	return rs
+}
