@@ -1,0 +1,150 @@
+package cache_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sluice/cache"
+	"sluice/cache/cachetest"
+	"sluice/media"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, source *cachetest.Source, s cachetest.Settings) cachetest.Cache {
+	t.Helper()
+	c, err := cache.NewAssets(source, cache.Options{TTL: s.TTL, MissFor: s.MissFor, StaleFor: s.StaleFor, Now: s.Now, StaleWait: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	cachetest.Run(t, open)
+}
+
+// through remembers nothing.
+type through struct{ source *cachetest.Source }
+
+func (c through) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	return c.source.Asset(ctx, id)
+}
+func (through) Invalidate(media.AssetID) {}
+func (through) Close() error             { return nil }
+
+// deaf ignores invalidations.
+type deaf struct{ cachetest.Cache }
+
+func (deaf) Invalidate(media.AssetID) {}
+
+func TestSuiteFindsBrokenCaches(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		open cachetest.Open
+		want map[string]bool
+	}{
+		"one that remembers nothing": {
+			func(_ testing.TB, s *cachetest.Source, _ cachetest.Settings) cachetest.Cache { return through{s} },
+			map[string]bool{
+				"a second read does not ask the source": true, "NotFound is remembered shortly": true, "500 misses at once ask the source once": true,
+				"with the source away the last known value is given, for so long": true,
+			},
+		},
+		"one deaf to invalidation": {
+			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+				return deaf{open(t, s, o)}
+			},
+			map[string]bool{
+				"after Invalidate the source's value is given": true, "Invalidate forgets NotFound": true,
+				"a deleted asset is NotFound once invalidated": true,
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range cachetest.Promises() {
+				if c.want[p.Name] && p.Check(t, c.open) == nil {
+					t.Errorf("%q was not found broken", p.Name)
+				}
+			}
+		})
+	}
+}
+
+func TestHangingSourceDoesNotHoldUpWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &hanging{}
+	c, err := cache.NewAssets(s, cache.Options{Now: func() time.Time { return now }, StaleWait: time.Millisecond, LoadWait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if a, err := c.Asset(t.Context(), media.AssetID{1}); err != nil || a.Version != 1 {
+			t.Errorf("Asset = %+v, %v", a, err)
+		}
+		now = now.Add(time.Hour)
+		s.hang.Store(true)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	s.hang.Store(false)
+	if _, err := c.Asset(t.Context(), media.AssetID{2}); err != nil {
+		t.Errorf("a read after Close: %v", err)
+	}
+}
+
+// hanging answers never once it hangs.
+type hanging struct{ hang atomic.Bool }
+
+func (s *hanging) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	if s.hang.Load() {
+		<-ctx.Done()
+		return media.Asset{}, ctx.Err()
+	}
+	return media.Asset{ID: id, State: media.Stored, Version: 1}, nil
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, o := range []cache.Options{{Size: -1}, {TTL: -1}, {MissFor: -1}, {StaleFor: -1}, {StaleWait: -1}, {LoadWait: -1}} {
+		if _, err := cache.NewAssets(&hanging{}, o); err == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+	}
+}
+
+func BenchmarkHit(b *testing.B) {
+	c, err := cache.NewAssets(&hanging{}, cache.Options{TTL: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := byte(0); pb.Next(); i++ {
+			if _, err := c.Asset(b.Context(), media.AssetID{15: i}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestHitDoesNotAllocate(t *testing.T) {
+	c, err := cache.NewAssets(&hanging{}, cache.Options{TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(1000, func() { _, _ = c.Asset(ctx, media.AssetID{1}) }); n != 0 {
+		t.Errorf("a hit allocates %v times", n)
+	}
+}

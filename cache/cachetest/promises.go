@@ -1,0 +1,156 @@
+package cachetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sluice/media"
+)
+
+// Promises lists the contract.
+func Promises() []Promise {
+	id := one(1).ID
+	return []Promise{
+		{"a second read does not ask the source", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.pass(ttl - 1); return b.sees(ctx, id, 1, 0) },
+				func() error { return b.asked(1) },
+			)
+		}},
+		{"a value as old as the TTL is read anew", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.put(one(2)); b.pass(ttl); return b.sees(ctx, id, 2, 0) },
+			)
+		}},
+		{"after Invalidate the source's value is given", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.put(one(2)); b.Invalidate(id); return b.sees(ctx, id, 2, 0) },
+			)
+		}},
+		{"a deleted asset is NotFound once invalidated", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.remove(id); b.Invalidate(id); return b.sees(ctx, id, 0, media.NotFound) },
+				func() error {
+					b.source.fail(media.Unavailable)
+					b.pass(missFor)
+					return b.sees(ctx, id, 0, media.Unavailable)
+				},
+			)
+		}},
+		{"NotFound is remembered shortly", func(ctx context.Context, b *bench) error {
+			return first(
+				func() error { return b.sees(ctx, id, 0, media.NotFound) },
+				func() error { b.source.put(one(1)); b.pass(missFor - 1); return b.sees(ctx, id, 0, media.NotFound) },
+				func() error { return b.asked(1) },
+				func() error { b.pass(1); return b.sees(ctx, id, 1, 0) },
+			)
+		}},
+		{"Invalidate forgets NotFound", func(ctx context.Context, b *bench) error {
+			return first(
+				func() error { return b.sees(ctx, id, 0, media.NotFound) },
+				func() error { b.source.put(one(1)); b.Invalidate(id); return b.sees(ctx, id, 1, 0) },
+			)
+		}},
+		{"an uploading asset is not remembered", func(ctx context.Context, b *bench) error {
+			a := one(1)
+			a.State = media.Uploading
+			b.source.put(a)
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.put(one(2)); return b.sees(ctx, id, 2, 0) },
+			)
+		}},
+		{"with the source away the last known value is given, for so long", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.fail(media.Unavailable); b.pass(staleFor - 1); return b.sees(ctx, id, 1, 0) },
+				func() error { b.pass(1); return b.sees(ctx, id, 0, media.Unavailable) },
+			)
+		}},
+		{"with the source back the value is new within a second", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.fail(media.Unavailable); b.pass(ttl); return b.sees(ctx, id, 1, 0) },
+				func() error {
+					b.source.fail(nil)
+					b.source.put(one(2))
+					b.pass(time.Second)
+					return b.sees(ctx, id, 2, 0)
+				},
+			)
+		}},
+		{"an asset never seen fails with the source's kind", func(ctx context.Context, b *bench) error {
+			b.source.fail(media.Unavailable)
+			return b.sees(ctx, id, 0, media.Unavailable)
+		}},
+		{"500 misses at once ask the source once", manyMisses},
+		{"a caller that leaves does not fail the others", leaver},
+		{"a load overtaken by Invalidate is not remembered", overtaken},
+	}
+}
+
+func manyMisses(ctx context.Context, b *bench) error {
+	b.source.put(one(1))
+	open := make(chan struct{})
+	b.source.wait(func() { <-open })
+	var started, wg sync.WaitGroup
+	errs := make([]error, 500)
+	for i := range errs {
+		started.Add(1)
+		wg.Go(func() {
+			started.Done()
+			errs[i] = b.sees(ctx, one(1).ID, 1, 0)
+		})
+	}
+	started.Wait()
+	close(open)
+	wg.Wait()
+	return errors.Join(errors.Join(errs...), b.asked(1))
+}
+
+func leaver(ctx context.Context, b *bench) error {
+	b.source.put(one(1))
+	open, entered := make(chan struct{}), make(chan struct{}, 10)
+	b.source.wait(func() { entered <- struct{}{}; <-open })
+	leaving, leave := context.WithCancel(ctx)
+	left, stayed := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := b.Asset(leaving, one(1).ID); left <- err }()
+	<-entered
+	go func() { stayed <- b.sees(ctx, one(1).ID, 1, 0) }()
+	leave()
+	err := <-left
+	close(open)
+	if !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("who left got %w, want its own cancellation", errors.Join(err, <-stayed))
+	}
+	return errors.Join(<-stayed, b.asked(1))
+}
+
+func overtaken(ctx context.Context, b *bench) error {
+	b.source.put(one(1))
+	open, entered := make(chan struct{}), make(chan struct{}, 10)
+	b.source.wait(func() { entered <- struct{}{}; <-open })
+	done := make(chan struct{})
+	go func() { _, _ = b.Asset(ctx, one(1).ID); close(done) }()
+	<-entered
+	b.source.wait(nil)
+	b.source.put(one(2))
+	b.Invalidate(one(1).ID)
+	during := b.sees(ctx, one(1).ID, 2, 0)
+	close(open)
+	<-done
+	return errors.Join(during, b.sees(ctx, one(1).ID, 2, 0))
+}
