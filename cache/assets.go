@@ -106,30 +106,31 @@ func (c *Assets) Asset(ctx context.Context, id media.AssetID) (media.Asset, erro
 	now := c.o.Now()
 	e, ok := c.entries.Get(id)
 	if !ok {
-		return c.fetch(ctx, id, nil, now)
+		return c.fetch(ctx, id, nil, nil, now)
 	}
 	age := now.Sub(e.loaded)
 	if e.err != nil {
 		if age < c.o.MissFor {
 			return media.Asset{}, e.err
 		}
-		return c.fetch(ctx, id, nil, now)
+		return c.fetch(ctx, id, e, nil, now)
 	}
 	if age < c.o.TTL {
 		return e.asset, nil
 	}
 	if age >= c.o.StaleFor {
-		return c.fetch(ctx, id, nil, now)
+		return c.fetch(ctx, id, e, nil, now)
 	}
 	if at := e.retryAt.Load(); at != nil && now.Before(*at) {
 		return e.asset, nil
 	}
-	return c.fetch(ctx, id, e, now)
+	return c.fetch(ctx, id, e, e, now)
 }
 
-// fetch asks the source, together with all who ask the same. With an old value at hand it does not wait long, nor does it fail.
-func (c *Assets) fetch(ctx context.Context, id media.AssetID, old *entry, now time.Time) (media.Asset, error) {
-	l := c.join(ctx, id, now)
+// fetch asks the source, together with all who ask the same, since what the caller saw remembered (nil: nothing) will not do. With an
+// old value to fall back on it does not wait long, nor does it fail.
+func (c *Assets) fetch(ctx context.Context, id media.AssetID, saw, old *entry, now time.Time) (media.Asset, error) {
+	l := c.join(ctx, id, saw, now)
 	if l == nil {
 		return c.source.Asset(ctx, id)
 	}
@@ -153,10 +154,15 @@ func (c *Assets) fetch(ctx context.Context, id media.AssetID, old *entry, now ti
 }
 
 // join takes part in the load under way, or begins one. It goes on when whoever began it leaves. Nil: the cache is closed.
-func (c *Assets) join(ctx context.Context, id media.AssetID, now time.Time) *load {
+func (c *Assets) join(ctx context.Context, id media.AssetID, saw *entry, now time.Time) *load {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l, ok := c.loads[id]; ok {
+		return l
+	}
+	if e, ok := c.entries.Get(id); ok && e != saw { // a load has ended since the caller looked
+		l := &load{began: e.loaded, done: make(chan struct{}), asset: e.asset, err: e.err}
+		close(l.done)
 		return l
 	}
 	if c.closed {
