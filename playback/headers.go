@@ -82,7 +82,9 @@ type face struct {
 }
 
 // faces keeps the face of an asset ready: a fixed table without locks, where a newcomer puts out whoever has its slot.
-type faces struct{ slots [faceSlots]atomic.Pointer[face] }
+type faces struct {
+	slots [faceSlots]atomic.Pointer[face]
+}
 
 func (f *faces) of(a *media.Asset) *face {
 	slot := &f.slots[(uint(a.ID[15])|uint(a.ID[14])<<8)%faceSlots]

@@ -165,7 +165,9 @@ func (h *house) ticket(a media.Asset, change func(*media.Ticket)) string {
 	return h.server.URL + "/p/" + h.ring.Sign(t) + "/" + a.ID.String() + "/original.mp4"
 }
 
-func (h *house) public(a media.Asset) string { return h.server.URL + "/m/" + a.ID.String() + "/original.mp4" }
+func (h *house) public(a media.Asset) string {
+	return h.server.URL + "/m/" + a.ID.String() + "/original.mp4"
+}
 
 type answer struct {
 	status int

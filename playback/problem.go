@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"sluice/media"
 )
@@ -37,6 +38,9 @@ func plainProblem(w http.ResponseWriter, _ *http.Request, err error) {
 	if e, ok := errors.AsType[*media.Error](err); ok {
 		code, detail = e.Code, e.Detail
 		retry = int(e.RetryAfter.Seconds())
+	}
+	if code == "" {
+		code = strings.ReplaceAll(media.KindOf(err).Error(), " ", "_")
 	}
 	status := http.StatusInternalServerError
 	switch media.KindOf(err) { //nolint:exhaustive // the kinds that playback answers; what it does not expect is Internal
