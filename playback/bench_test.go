@@ -1,0 +1,139 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sluice/media"
+	"sluice/storage"
+	"sluice/storage/local"
+)
+
+func assetForTest() media.Asset {
+	id := media.NewAssetID(time.Now())
+	return media.Asset{
+		ID: id, State: media.Ready, Owner: "ann", Filename: "lecture.mp4", MIMEType: "video/mp4", Type: media.Video, Size: 8 << 10, SHA256: make([]byte, 32),
+		StorageType: media.Local, Key: storage.KeyFor(id), StoredAt: time.Now().Add(-time.Hour), Public: true,
+	}
+}
+
+type one struct{ a media.Asset }
+
+func (o *one) Asset(context.Context, media.AssetID) (media.Asset, error) { return o.a, nil }
+
+type uncounted struct{}
+
+func (uncounted) Record(media.Access) {}
+
+// open tickets: what signing costs is measured there.
+type waved struct{}
+
+func (waved) Sign(media.Ticket) string { return "t" }
+func (waved) Verify(_ string, id media.AssetID, _ uint32) (media.Ticket, error) {
+	return media.Ticket{Asset: id, Use: media.Play, Expires: time.Now().Add(time.Hour), Session: media.Session{1}}, nil
+}
+
+func benchHandler(b *testing.B) (*Handler, string, string) {
+	b.Helper()
+	dir := b.TempDir()
+	driver, err := local.Open(dir, local.Options{MinFree: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = driver.Close() })
+	store, err := storage.New([]storage.Backend{{Name: "main", Driver: driver}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := assetForTest()
+	a.Size = 1 << 20
+	w, err := store.Begin(b.Context(), "", a.Key, a.Size)
+	if err == nil {
+		_, err = w.Append(b.Context(), 0, bytes.NewReader(make([]byte, a.Size)))
+	}
+	if err == nil {
+		_, err = w.Commit(b.Context())
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = w.Close()
+	h, err := New(&one{a}, store, waved{}, uncounted{}, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(dir, "plain")
+	if err := os.WriteFile(file, make([]byte, a.Size), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return h, "/p/t/" + a.ID.String() + "/original.mp4", file
+}
+
+func BenchmarkDelivery(b *testing.B) {
+	h, path, file := benchHandler(b)
+	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, err := os.Open(file) //nolint:gosec // a test's own file
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer f.Close() //nolint:errcheck // read only
+		w.Header().Set("ETag", `"x"`)
+		http.ServeContent(w, r, "x.mp4", time.Unix(1_700_000_000, 0), f)
+	})
+	for _, size := range []struct{ name, field string }{{"8KiB", "bytes=8192-16383"}, {"64KiB", "bytes=0-65535"}, {"256KiB", "bytes=0-262143"}} {
+		for name, handler := range map[string]http.Handler{"sluice": h, "ServeContent": served} {
+			b.Run(size.name+"/"+name, func(b *testing.B) {
+				s := httptest.NewServer(handler)
+				defer s.Close()
+				client := s.Client()
+				b.ReportAllocs()
+				for b.Loop() {
+					req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL+path, nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					req.Header.Set("Range", size.field)
+					resp, err := client.Do(req)
+					if err != nil || resp.StatusCode != 206 {
+						b.Fatal(resp, err)
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			})
+		}
+	}
+}
+
+type sink struct {
+	header http.Header
+	n      int
+}
+
+func (s *sink) Header() http.Header { return s.header }
+func (s *sink) WriteHeader(int)     {}
+func (s *sink) Write(p []byte) (int, error) {
+	s.n += len(p)
+	return len(p), nil
+}
+
+// BenchmarkHandler is the handler alone, without a connection.
+func BenchmarkHandler(b *testing.B) {
+	h, path, _ := benchHandler(b)
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+	r.Header.Set("Range", "bytes=8192-16383")
+	w := &sink{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}
+}
