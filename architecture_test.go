@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"catalogue/*":    {"media", "catalogue"},
 	"entities":       {"media"},
 	"entities/*":     {"media", "entities"},
-	"cache":          {"media"},
+	"cache":          {"media", "cache/memory"},
 	"cache/*":        {"media", "cache"},
 	"uploads":        {"media", "storage"},
 	"uploads/*":      {"media", "uploads"},
