@@ -9,6 +9,7 @@ import (
 	"github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/memorylocker"
 
+	"sluice/uploads"
 	"sluice/uploads/tustest"
 )
 
@@ -18,7 +19,7 @@ func TestTusdDiffers(t *testing.T) {
 	composer := handler.NewStoreComposer()
 	filestore.New(t.TempDir()).UseIn(composer)
 	memorylocker.New().UseIn(composer)
-	h, err := handler.NewHandler(handler.Config{StoreComposer: composer, BasePath: "/files/", MaxSize: 2 << 20})
+	h, err := handler.NewHandler(handler.Config{StoreComposer: composer, BasePath: "/files/", MaxSize: 2 << 20, Logger: uploads.Quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
