@@ -120,6 +120,10 @@ type sink struct {
 
 func (s *sink) Header() http.Header { return s.header }
 func (s *sink) WriteHeader(int)     {}
+
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) FlushError() error                { return nil }
+
 func (s *sink) Write(p []byte) (int, error) {
 	s.n += len(p)
 	return len(p), nil
