@@ -30,14 +30,10 @@ func parseIfMatch(s string) (ifMatch, error) {
 		return ifMatch{any: true}, nil
 	}
 	var m ifMatch
-	for n := 0; ; n++ {
-		rest = strings.TrimLeft(rest, " \t")
-		if strings.HasPrefix(rest, ",") { // empty elements are allowed, RFC 9110 section 5.6.1.2
-			rest = rest[1:]
-			continue
-		}
+	for some := false; ; some = true {
+		rest = strings.TrimLeft(rest, " \t,") // empty elements are allowed, RFC 9110 section 5.6.1.2
 		if rest == "" {
-			if len(m.tags) == 0 && n == 0 {
+			if !some {
 				return ifMatch{}, bad
 			}
 			return m, nil

@@ -1,6 +1,11 @@
 package gateway
 
-import "sluice/media"
+import (
+	"context"
+	"time"
+
+	"sluice/media"
+)
 
 // ParseIfMatch tells whether a field would match an asset of a version.
 func ParseIfMatch(s string, version int64) (bool, error) {
@@ -32,4 +37,25 @@ func (g *Gateway) Routes() []string {
 		rs = append(rs, r.Method+" "+ginPattern(r.Path))
 	}
 	return rs
+}
+
+// NewReadiness makes what /readyz asks.
+func NewReadiness(checks []Check) func(context.Context) Readiness {
+	o := Options{Checks: checks}
+	o.fill()
+	return newReadiness(o).ask
+}
+
+// CheckOrigins tells whether a list of origins is taken.
+func CheckOrigins(list []string) error {
+	_, err := newOrigins(list)
+	return err
+}
+
+// Replays gives the memory of answers.
+func Replays(limit int, now func() time.Time) func(key, request string, act func() (any, error)) (any, bool, error) {
+	rs := newReplays(limit, now)
+	return func(key, request string, act func() (any, error)) (any, bool, error) {
+		return rs.do(context.Background(), []byte(key), []byte(request), act)
+	}
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"sluice/analytics"
 	"sluice/curation"
 	"sluice/gateway"
 	"sluice/media"
@@ -68,7 +70,7 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 	w.g, err = gateway.New(gateway.Needs{
 		Media:   curation.New(w.shelf, noBytes{}, curation.Options{Now: clock}),
 		Links:   playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock}),
-		Counter: w.counter, Reports: reports{w.shelf}, Grants: grants{},
+		Counter: w.counter, Reports: analytics.NewReports(counts{}, w.shelf, w.counter, analytics.ReportOptions{Now: clock}), Grants: grants{},
 		Uploads:  bareHandler("uploads"),
 		Playback: bareHandler("playback"), Auth: auth, Problems: problems,
 	}, o)
@@ -274,9 +276,13 @@ func (c *counter) Flush(context.Context) error {
 	return nil
 }
 
+func (c *counter) CountedUntil() time.Time { return now }
+
 type tickets struct{}
 
-func (tickets) Sign(t media.Ticket) string { return fmt.Sprintf("ticket-%d-%d", t.Use, t.Expires.Unix()) }
+func (tickets) Sign(t media.Ticket) string {
+	return fmt.Sprintf("ticket-%d-%d", t.Use, t.Expires.Unix())
+}
 
 func (tickets) Verify(string, media.AssetID, uint32) (media.Ticket, error) {
 	return media.Ticket{}, media.Forbidden
@@ -342,3 +348,8 @@ func (b *lockedBuffer) String() string {
 }
 
 func media0(n byte) media.Asset { return media.Asset{ID: idOf(n), Owner: "ida"} }
+
+func hashOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/analytics"
 	"sluice/media"
 )
 
@@ -18,7 +19,7 @@ func (g *Gateway) routeReports(api huma.API) {
 	schema := api.OpenAPI().Components.Schemas
 	add(g, api, huma.Operation{
 		OperationID: "report-media", Method: http.MethodGet, Path: "/api/analytics/media/{id}", Tags: []string{"analytics"},
-		Summary: "How often one media was fetched, over time", Description: "JSON, or CSV when Accept prefers text/csv. Empty buckets are left out.",
+		Summary: "How often one media was fetched, over time", Description: "JSON, or CSV when Accept prefers text/csv.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: schema.Schema(typeOf[MediaReport](), true, "")},
 			"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString}},
@@ -28,29 +29,41 @@ func (g *Gateway) routeReports(api huma.API) {
 
 type reportInput struct {
 	IDInput
-	From   string `query:"from" maxLength:"40" doc:"RFC 3339 time or date, included; default: seven days before to"`
-	To     string `query:"to" maxLength:"40" doc:"RFC 3339 time or date, excluded; default: the end of this hour"`
-	Bucket string `query:"bucket" maxLength:"8" pattern:"^(hour|day|week|[1-9][0-9]{0,3}h)$" doc:"hour, day, week, or hours as in 6h; default: hour"`
+	From   string `query:"from" maxLength:"40" doc:"RFC 3339 time or date, included; default: 30 buckets of days before to"`
+	To     string `query:"to" maxLength:"40" doc:"RFC 3339 time or date, excluded; default: now"`
+	Bucket string `query:"bucket" enum:"hour,day,week,1h,24h,168h" doc:"Default: day; weeks begin on Monday, in UTC"`
 	Accept string `header:"Accept"`
 }
 
-// MediaReport is how often one media was fetched.
+// MediaReport is how often one media was fetched: the totals of all time, the buckets of the time asked for.
 type MediaReport struct {
-	ID            string         `json:"id"`
-	From          time.Time      `json:"from"`
-	To            time.Time      `json:"to"`
-	BucketSeconds int64          `json:"bucketSeconds"`
-	CountedUntil  time.Time      `json:"countedUntil" doc:"Accesses up to here are in"`
-	Views         int64          `json:"views" doc:"In this span"`
-	Bytes         int64          `json:"bytesServed" doc:"In this span"`
-	Buckets       []ReportBucket `json:"buckets" nullable:"false"`
+	MediaID      string         `json:"mediaId" format:"uuid"`
+	From         time.Time      `json:"from" doc:"Widened to whole buckets"`
+	To           time.Time      `json:"to"`
+	Bucket       string         `json:"bucket" enum:"hour,day,week"`
+	CountedUntil *time.Time     `json:"countedUntil,omitempty" doc:"Every access until then is in; absent when that is not known"`
+	AccessCount  int64          `json:"accessCount"`
+	BytesServed  int64          `json:"bytesServed"`
+	LastAccessed *time.Time     `json:"lastAccessedAt,omitempty"`
+	Buckets      []ReportBucket `json:"buckets" nullable:"false"`
 }
 
 // ReportBucket is one step of a report.
 type ReportBucket struct {
 	Start time.Time `json:"start"`
 	Views int64     `json:"views"`
-	Bytes int64     `json:"bytesServed"`
+	Bytes int64     `json:"bytes"`
+}
+
+func reportJSON(r analytics.Report) MediaReport {
+	out := MediaReport{
+		MediaID: r.MediaID.String(), From: utc(r.From), To: utc(r.To), Bucket: r.Bucket, CountedUntil: timeOrAbsent(r.CountedUntil),
+		AccessCount: r.AccessCount, BytesServed: r.BytesServed, LastAccessed: timeOrAbsent(r.LastAccessedAt), Buckets: make([]ReportBucket, len(r.Buckets)),
+	}
+	for i, b := range r.Buckets {
+		out.Buckets[i] = ReportBucket{Start: utc(b.Start), Views: b.Views, Bytes: b.Bytes}
+	}
+	return out
 }
 
 type reportOutput struct{ Body func(huma.Context) }
@@ -60,7 +73,7 @@ func (g *Gateway) reportMedia(ctx context.Context, in *reportInput) (*reportOutp
 	if err != nil {
 		return nil, err
 	}
-	s, err := seriesOf(id, in, g.o.Now())
+	s, err := seriesOf(id, in)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +81,7 @@ func (g *Gateway) reportMedia(ctx context.Context, in *reportInput) (*reportOutp
 	if err != nil {
 		return nil, err
 	}
-	r := reportJSON(s, report)
+	r := reportJSON(report)
 	if prefersCSV(in.Accept) {
 		return &reportOutput{Body: func(c huma.Context) { writeCSV(c, r) }}, nil
 	}
@@ -80,24 +93,30 @@ func (g *Gateway) reportMedia(ctx context.Context, in *reportInput) (*reportOutp
 	}}, nil
 }
 
-func seriesOf(id media.AssetID, in *reportInput, now time.Time) (media.Series, error) {
-	s := media.Series{Asset: id, Bucket: bucketOf(in.Bucket), To: now.UTC().Truncate(time.Hour).Add(time.Hour)}
-	var err error
+// seriesOf reads the query; what is not given is for analytics to fill in.
+func seriesOf(id media.AssetID, in *reportInput) (s media.Series, err error) {
+	s.Asset = id
 	if in.To != "" {
 		if s.To, err = timeOf("to", in.To); err != nil {
 			return s, err
 		}
 	}
-	s.From = s.To.Add(-7 * 24 * time.Hour)
 	if in.From != "" {
 		if s.From, err = timeOf("from", in.From); err != nil {
 			return s, err
 		}
 	}
-	if !s.From.Before(s.To) {
-		return s, &media.Error{Kind: media.Invalid, Code: "bad_span", Field: "query.from", Detail: "from comes before to"}
+	name := in.Bucket
+	switch name {
+	case "1h":
+		name = "hour"
+	case "24h":
+		name = "day"
+	case "168h":
+		name = "week"
 	}
-	return s, nil
+	s.Bucket, err = analytics.ParseBucket(name)
+	return s, err //nolint:wrapcheck // a use-case's error is whole
 }
 
 func timeOf(name, v string) (time.Time, error) {
@@ -107,20 +126,6 @@ func timeOf(name, v string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, &media.Error{Kind: media.Invalid, Code: "bad_time", Field: "query." + name, Detail: name + " is an RFC 3339 time, such as 2026-01-31T00:00:00Z, or a date"}
-}
-
-// bucketOf reads what the pattern let through.
-func bucketOf(s string) time.Duration {
-	switch s {
-	case "", "hour":
-		return time.Hour
-	case "day":
-		return 24 * time.Hour
-	case "week":
-		return 7 * 24 * time.Hour
-	}
-	n, _ := strconv.Atoi(strings.TrimSuffix(s, "h"))
-	return time.Duration(n) * time.Hour
 }
 
 // prefersCSV reports whether Accept ranks text/csv above JSON: it is named, not refused, and nothing that means JSON has more weight.
@@ -150,11 +155,11 @@ func prefersCSV(accept string) bool {
 
 func writeCSV(c huma.Context, r MediaReport) {
 	c.SetHeader("Content-Type", "text/csv; charset=utf-8; header=present")
-	c.SetHeader("Content-Disposition", `attachment; filename="media-`+r.ID+`.csv"`)
+	c.SetHeader("Content-Disposition", `attachment; filename="media-`+r.MediaID+`.csv"`)
 	c.SetHeader("Vary", "Accept")
 	c.SetStatus(http.StatusOK)
 	w := csv.NewWriter(c.BodyWriter())
-	_ = w.Write([]string{"start", "views", "bytesServed"})
+	_ = w.Write([]string{"start", "views", "bytes"})
 	for _, b := range r.Buckets {
 		_ = w.Write([]string{b.Start.Format(time.RFC3339), strconv.FormatInt(b.Views, 10), strconv.FormatInt(b.Bytes, 10)})
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"sluice/analytics"
 	"sluice/media"
 	"sluice/playback"
 	"sluice/uploads"
@@ -45,5 +46,5 @@ type Counter interface {
 
 // Reports answers how often media were fetched.
 type Reports interface {
-	Media(ctx context.Context, p media.Principal, s media.Series) (Report, error)
+	Media(ctx context.Context, p media.Principal, s media.Series) (analytics.Report, error)
 }

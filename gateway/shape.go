@@ -81,21 +81,25 @@ func (g *Gateway) mediaJSON(a media.Asset) Media {
 		ID: a.ID.String(), State: string(a.State), Title: a.Title, Filename: a.Filename,
 		MediaType: string(a.Type), MIMEType: a.MIMEType, URL: g.urlOf(a), StorageType: string(a.StorageType),
 		SHA256: hex.EncodeToString(a.SHA256), Duration: a.Duration.Milliseconds(), FailReason: a.FailReason,
-		IsPublic: a.Public, AccessCount: a.AccessCount, BytesServed: a.BytesServed, UploadedBy: a.Owner,
+		IsPublic: a.Public, AccessCount: a.AccessCount, BytesServed: a.BytesServed, LastAccessed: timeOrAbsent(a.LastAccessedAt), UploadedBy: a.Owner,
 		CreatedAt: utc(a.CreatedAt), UpdatedAt: utc(a.UpdatedAt), PlacementJSON: placementJSON(a.Placement),
 	}
 	if a.Size != media.UnknownLength && (a.StorageType != media.Cloud || a.Size > 0) {
 		m.FileSize = &a.Size
-	}
-	if !a.LastAccessedAt.IsZero() {
-		at := utc(a.LastAccessedAt)
-		m.LastAccessed = &at
 	}
 	return m
 }
 
 // utc is a time as JSON shows it: UTC, to the millisecond.
 func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+func timeOrAbsent(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = utc(t)
+	return &t
+}
 
 // urlOf is where the bytes are: public media play without a ticket, all other bytes need a login or a link.
 func (g *Gateway) urlOf(a media.Asset) string {

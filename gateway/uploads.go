@@ -58,14 +58,10 @@ func (g *Gateway) listUploads(ctx context.Context, _ *openInput) (*openOutput, e
 	out := &openOutput{}
 	out.Body.Items = make([]OpenUpload, len(ups))
 	for i, u := range ups {
-		o := OpenUpload{
-			MediaID: u.MediaID.String(), UploadURL: g.absolute(u.UploadURL), Filename: u.Filename, Size: u.Size, Offset: u.Offset, CreatedAt: utc(u.CreatedAt),
+		out.Body.Items[i] = OpenUpload{
+			MediaID: u.MediaID.String(), UploadURL: g.absolute(u.UploadURL), Filename: u.Filename, Size: u.Size, Offset: u.Offset,
+			CreatedAt: utc(u.CreatedAt), ExpiresAt: timeOrAbsent(u.ExpiresAt),
 		}
-		if !u.ExpiresAt.IsZero() {
-			at := utc(u.ExpiresAt)
-			o.ExpiresAt = &at
-		}
-		out.Body.Items[i] = o
 	}
 	return out, nil
 }
