@@ -38,3 +38,5 @@ func TestCatalogueOverPostgreSQL(t *testing.T) {
 	livetest.SharedPostgres(t) // keeps it for the subtests
 	cataloguetest.Run(t, open)
 }
+
+func BenchmarkPostgreSQL(b *testing.B) { cataloguetest.Bench(b, open) }

@@ -27,3 +27,5 @@ func TestCatalogueOverSQLite(t *testing.T) {
 	t.Parallel()
 	cataloguetest.Run(t, open)
 }
+
+func BenchmarkSQLite(b *testing.B) { cataloguetest.Bench(b, open) }

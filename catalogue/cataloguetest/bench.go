@@ -1,0 +1,78 @@
+package cataloguetest
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/catalogue"
+	"sluice/media"
+)
+
+// Bench measures what is hot: a read by id, an upload's two writes from 16 callers, and a flush of 500 tallies.
+func Bench(b *testing.B, open Open) {
+	b.Helper()
+	asset := func() media.Asset {
+		now := time.Now()
+		id := media.NewAssetID(now)
+		return media.Asset{ID: id, State: media.Uploading, Owner: "u1", Size: 100, Filename: "a.bin", MIMEType: "video/mp4", Type: media.Video,
+			StorageType: media.Local, Backend: "disk", Key: id.String(), CreatedAt: now}
+	}
+	b.Run("asset by id", func(b *testing.B) {
+		c := open(b, catalogue.Options{})
+		a, _, err := c.Begin(b.Context(), asset(), 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.Asset(b.Context(), a.ID); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for name, state := range map[string]media.State{"begin and stored by 16": media.Uploading, "begin as stored by 16": media.Stored} {
+		b.Run(name, func(b *testing.B) {
+			c := open(b, catalogue.Options{})
+			b.SetParallelism(8) // two cores: 16 callers
+			var writes atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					a := asset()
+					a.State = state
+					if _, _, err := c.Begin(b.Context(), a, 0); err != nil {
+						b.Error(err)
+					}
+					writes.Add(1)
+					if state != media.Uploading {
+						continue
+					}
+					if _, err := c.Stored(b.Context(), a.ID, media.Object{Key: a.Key, Size: 100}, "", nil); err != nil {
+						b.Error(err)
+					}
+					writes.Add(1)
+				}
+			})
+			b.ReportMetric(float64(writes.Load())/b.Elapsed().Seconds(), "writes/s")
+		})
+	}
+	b.Run("count 500 tallies", func(b *testing.B) {
+		c := open(b, catalogue.Options{})
+		tallies := make([]media.Tally, 500)
+		hour := time.Now().UTC().Truncate(time.Hour)
+		for i := range tallies {
+			a, _, err := c.Begin(b.Context(), asset(), 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			tallies[i] = media.Tally{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1 << 20, Last: hour}
+		}
+		at := int64(0)
+		for b.Loop() {
+			if err := c.Count(b.Context(), "j", at, at+1, tallies); err != nil {
+				b.Fatal(err)
+			}
+			at++
+		}
+	})
+}

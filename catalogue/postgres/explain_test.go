@@ -1,0 +1,196 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/catalogue"
+	"sluice/catalogue/postgres"
+	"sluice/internal/livetest"
+	"sluice/media"
+)
+
+const manyRows = 100_000
+
+// recorder is an Engine that remembers the last text it read by.
+type recorder struct {
+	catalogue.Engine
+	text string
+	args []any
+}
+
+func (r *recorder) Read(ctx context.Context, do func(catalogue.Querier) error) error {
+	return r.Engine.Read(ctx, func(q catalogue.Querier) error { return do(recorded{q, r}) })
+}
+
+type recorded struct {
+	catalogue.Querier
+	r *recorder
+}
+
+func (q recorded) Query(ctx context.Context, text string, args ...any) (catalogue.Rows, error) {
+	q.r.text, q.r.args = text, args
+	return q.Querier.Query(ctx, text, args...)
+}
+
+// fill copies rows in: a quarter of each kind, in 500 products and courses, over 50 owners.
+func fill(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	kinds := []media.PlacementKind{media.ProductImage, media.CourseVideo, media.CourseResource, media.Generic}
+	storages := []media.StorageType{media.Local, media.Local, media.Local, media.Local, media.Local, media.Local, media.S3, media.GCS}
+	types := []media.Type{media.Image, media.Video, media.Document, media.Audio}
+	states := []string{"uploading", "stored", "ready", "ready", "ready", "ready", "ready", "ready", "ready", "ready"}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	columns := []string{"id", "state", "owner", "size", "media_type", "storage_type", "backend", "object_key", "is_public", "access_count", "kind",
+		"product_id", "course_id", "lesson_id", "video_type", "resource_type", "is_main_image", "reference_type", "reference_id", "metadata", "parts",
+		"created_at", "updated_at"}
+	rows := pgx.CopyFromSlice(manyRows, func(i int) ([]any, error) {
+		at := start.Add(time.Duration(i) * time.Second)
+		id := media.NewAssetID(at)
+		group := fmt.Sprintf("%024x", i/4%500)
+		return []any{[16]byte(id), states[i/7%10], fmt.Sprintf("u%d", i%50), int64(i * 7919 % 1_000_003), string(types[i/5%3+b2i(i%200 == 3)*(3-i/5%3)]), string(storages[i/3%8]), "disk",
+			id.String(), i%20 == 0, int64(i * 104_729 % 10_007), string(kinds[i%4]), group, group, fmt.Sprintf("%024x", i/4%5000),
+			[]string{"intro", "lesson", "module"}[i%3], []string{"pdf", "code"}[b2i(i%200 == 2)], i/4 < 500 && i%4 == 0,
+			[]string{"user", "page", "review", "order"}[i/4%4], fmt.Sprintf("%024x", i/4%5000), []byte{}, []byte{}, at.UnixMicro(), at.UnixMicro()}, nil
+	})
+	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"assets"}, columns, rows); err != nil || n != manyRows {
+		t.Fatalf("copied %d rows: %v", n, err)
+	}
+	const shared = "asset_id, storage_type, file_size, mime_type, uploaded_by, created_at, updated_at, position"
+	const from = " SELECT id, storage_type, size, mime_type, owner, created_at, updated_at, position, "
+	for _, text := range []string{
+		"INSERT INTO product_images (" + shared + ", mongo_product_id, alt_text, is_main_image)" + from + "product_id, '', is_main_image FROM assets WHERE kind = 'product-image'",
+		"INSERT INTO course_videos (" + shared + ", mongo_course_id, mongo_lesson_id, mongo_module_id, video_type)" + from + "course_id, lesson_id, '', video_type FROM assets WHERE kind = 'course-video'",
+		"INSERT INTO course_resources (" + shared + ", mongo_course_id, mongo_lesson_id, resource_name, resource_type)" + from + "course_id, lesson_id, '', resource_type FROM assets WHERE kind = 'course-resource'",
+		"INSERT INTO media_storage (" + shared + ", reference_type, reference_id, media_type)" + from + "reference_type, reference_id, media_type FROM assets WHERE kind = 'media'",
+		"ANALYZE",
+	} {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func explain(t *testing.T, conn *pgx.Conn, text string, args ...any) string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), "EXPLAIN "+text, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// purposes are what the LMS looks for, and the index that must serve it.
+func purposes() []struct{ name, text, index string } {
+	const e = "'000000000000000000000007'"
+	const newest = " ORDER BY created_at DESC, asset_id DESC LIMIT 51"
+	return []struct{ name, text, index string }{
+		{"images by product", "SELECT * FROM product_images WHERE mongo_product_id = " + e, "product_images_product"},
+		{"the main image of a product", "SELECT * FROM product_images WHERE mongo_product_id = " + e + " AND is_main_image", "product_images_main"},
+		{"images by storage type", "SELECT * FROM product_images WHERE storage_type = 's3'" + newest, "product_images_storage_type"},
+		{"images by created-at", "SELECT * FROM product_images WHERE true" + newest, "product_images_created"},
+		{"videos by course", "SELECT * FROM course_videos WHERE mongo_course_id = " + e + newest, "course_videos_"},
+		{"videos by course and lesson", "SELECT * FROM course_videos WHERE mongo_course_id = " + e + " AND mongo_lesson_id = " + e, "course_videos_lesson"},
+		{"videos by course and type", "SELECT * FROM course_videos WHERE mongo_course_id = " + e + " AND video_type = 'intro'" + newest, "course_videos_type"},
+		{"videos by storage type", "SELECT * FROM course_videos WHERE storage_type = 's3'" + newest, "course_videos_storage_type"},
+		{"videos by created-at", "SELECT * FROM course_videos WHERE true" + newest, "course_videos_created"},
+		{"resources by course", "SELECT * FROM course_resources WHERE mongo_course_id = " + e + newest, "course_resources_"},
+		{"resources by course and lesson", "SELECT * FROM course_resources WHERE mongo_course_id = " + e + " AND mongo_lesson_id = " + e, "course_resources_lesson"},
+		{"resources by type", "SELECT * FROM course_resources WHERE resource_type = 'code'" + newest, "course_resources_type"},
+		{"resources by storage type", "SELECT * FROM course_resources WHERE storage_type = 's3'" + newest, "course_resources_storage_type"},
+		{"resources by created-at", "SELECT * FROM course_resources WHERE true" + newest, "course_resources_created"},
+		{"media by reference", "SELECT * FROM media_storage WHERE reference_id = " + e + " AND reference_id <> '' AND reference_type = 'order' AND media_type = 'image'", "media_storage_reference"},
+		{"media by media type", "SELECT * FROM media_storage WHERE media_type = 'audio'" + newest, "media_storage_media_type"},
+		{"media by storage type", "SELECT * FROM media_storage WHERE storage_type = 's3'" + newest, "media_storage_storage_type"},
+		{"media by created-at", "SELECT * FROM media_storage WHERE true" + newest, "media_storage_created"},
+		{"media by size", "SELECT * FROM media_storage ORDER BY file_size DESC, asset_id DESC LIMIT 51", "media_storage_size"},
+		{"an object's owner", "SELECT id FROM assets WHERE backend = 'disk' AND object_key IN ('a', 'b')", "assets_object"},
+		{"unfinished uploads", "SELECT id FROM assets WHERE state = 'uploading' AND doomed_at = 0 ORDER BY created_at, id LIMIT 200", "assets_unfinished"},
+		{"unsettled uploads", "SELECT id FROM assets WHERE state = 'stored' AND doomed_at = 0 ORDER BY created_at, id LIMIT 200", "assets_unsettled"},
+		{"doomed rows", "SELECT id FROM assets WHERE doomed_at <> 0 ORDER BY created_at, id LIMIT 200", "assets_doomed"},
+	}
+}
+
+func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
+	t.Parallel()
+	s := livetest.SharedPostgres(t)
+	database := s.NewDatabase(t)
+	e, err := postgres.NewEngine(t.Context(), config(s, database), catalogue.Options{}.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{Engine: e}
+	c, err := catalogue.New(t.Context(), r, catalogue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := pgx.Connect(t.Context(), s.URL(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // nothing is left to be told
+	began := time.Now()
+	fill(t, conn)
+	t.Logf("filled in %v", time.Since(began))
+	for _, p := range purposes() {
+		plan := explain(t, conn, p.text)
+		if !strings.Contains(plan, p.index) || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s does not use %s:\n%s", p.name, p.index, plan)
+		}
+	}
+	for name, q := range listings() {
+		for _, sort := range []media.Sort{media.Newest, media.Oldest, media.Largest, media.Smallest, media.MostFetched, media.LeastFetched} {
+			q.Sort, q.Cursor = sort, ""
+			for range 2 { // the first page, and one behind a cursor
+				page, err := c.List(t.Context(), q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if plan := explain(t, conn, r.text, r.args...); strings.Contains(plan, "Seq Scan") {
+					t.Errorf("a list of %s by %s leaves the index:\n%s\n%s", name, sort, r.text, plan)
+				}
+				if q.Cursor = page.NextCursor; q.Cursor == "" {
+					break
+				}
+			}
+		}
+	}
+}
+
+func listings() map[string]media.Query {
+	const e = "000000000000000000000007"
+	return map[string]media.Query{
+		"everything":        {AnyOwner: true},
+		"mine":              {Owner: "u7"},
+		"mine and public":   {Owner: "u7", PublicToo: true},
+		"ready ones":        {AnyOwner: true, States: []media.State{media.Ready}},
+		"a type":            {AnyOwner: true, Type: media.Image},
+		"a storage type":    {AnyOwner: true, StorageType: media.S3},
+		"a product":         {AnyOwner: true, Placement: media.Placement{ProductID: e}},
+		"a course":          {AnyOwner: true, Placement: media.Placement{CourseID: e}},
+		"a lesson":          {AnyOwner: true, Placement: media.Placement{LessonID: e}},
+		"a course's intros": {AnyOwner: true, Placement: media.Placement{CourseID: e, VideoType: media.IntroVideo}},
+		"a reference":       {AnyOwner: true, Reference: media.Subject{Type: media.Order, ID: e}},
+	}
+}

@@ -1,0 +1,96 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/catalogue"
+	"sluice/catalogue/sqlite"
+	"sluice/media"
+)
+
+// TestAFullDiskCanBeEmptied runs itself again in a mount namespace of its own, where it may mount a small file system.
+func TestAFullDiskCanBeEmptied(t *testing.T) {
+	if os.Getenv("SLUICE_TEST_SMALL_DISK") == "" {
+		t.Parallel()
+		dir := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAFullDiskCanBeEmptied$", "-test.v") //nolint:gosec // this binary
+		cmd.Env = append(os.Environ(), "SLUICE_TEST_SMALL_DISK="+dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDiskCanBeEmptied") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	dir := os.Getenv("SLUICE_TEST_SMALL_DISK")
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=40m"); err != nil {
+		t.Fatal(err)
+	}
+	fillAndEmpty(t, dir)
+}
+
+func fillAndEmpty(t *testing.T, dir string) {
+	c, err := sqlite.Open(t.Context(), filepath.Join(dir, "c.db"), catalogue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func() (media.Asset, error) {
+		return c.Add(t.Context(), media.Asset{Owner: "u", Title: strings.Repeat("x", 4000)})
+	}
+	var rows []media.AssetID
+	// Others fill the disk; the catalogue takes what is left.
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		a, err := add()
+		if err != nil {
+			if !errors.Is(err, media.Full) {
+				t.Fatalf("after %d rows: got %v, want full", len(rows), err)
+			}
+			break
+		}
+		rows = append(rows, a.ID)
+	}
+	if len(rows) < 100 {
+		t.Fatalf("only %d rows went in", len(rows))
+	}
+	for _, id := range rows {
+		if _, err := c.Asset(t.Context(), id); err != nil {
+			t.Fatalf("a read on a full disk: %v", err)
+		}
+		if err := c.Doom(t.Context(), id); err != nil {
+			t.Fatalf("doom on a full disk: %v", err)
+		}
+		if err := c.Forget(t.Context(), id); err != nil {
+			t.Fatalf("forget on a full disk: %v", err)
+		}
+	}
+	if err := os.Remove(other); err != nil { // what the deleted media held
+		t.Fatal(err)
+	}
+	for tick := range time.Tick(20 * time.Millisecond) {
+		if _, err = add(); err == nil {
+			break
+		}
+		if !errors.Is(err, media.Full) {
+			t.Fatalf("at %v: %v", tick, err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, "c.db.reserve")); err != nil || info.Size() != 8<<20 {
+		t.Errorf("the reserve is not there again: %v, %v", info, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
