@@ -85,14 +85,22 @@ func TestPlacement(t *testing.T) {
 		want       media.Placement
 	}{
 		{name: "nothing is an unattached media", want: media.Placement{Kind: media.Generic}},
-		{name: "a product's image", meta: meta("mongoProductId", product, "altText", "front", "isMainImage", "true", "position", "3"),
-			want: media.Placement{Kind: media.ProductImage, ProductID: product, AltText: "front", MainImage: true, Position: 3}},
-		{name: "a course's video", meta: meta("mongoCourseId", course, "mongoLessonId", product, "filetype", "video/mp4"),
-			want: media.Placement{Kind: media.CourseVideo, CourseID: course, LessonID: product, VideoType: media.LessonVideo}},
-		{name: "a course's resource", meta: meta("mongoCourseId", course, "filename", "notes.pdf"),
-			want: media.Placement{Kind: media.CourseResource, CourseID: course, ResourceName: "notes.pdf", ResourceType: media.ResourcePDF}},
-		{name: "a page's media", meta: meta("referenceType", "page", "referenceId", "about-us"),
-			want: media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.Page, ID: "about-us"}}},
+		{
+			name: "a product's image", meta: meta("mongoProductId", product, "altText", "front", "isMainImage", "true", "position", "3"),
+			want: media.Placement{Kind: media.ProductImage, ProductID: product, AltText: "front", MainImage: true, Position: 3},
+		},
+		{
+			name: "a course's video", meta: meta("mongoCourseId", course, "mongoLessonId", product, "filetype", "video/mp4"),
+			want: media.Placement{Kind: media.CourseVideo, CourseID: course, LessonID: product, VideoType: media.LessonVideo},
+		},
+		{
+			name: "a course's resource", meta: meta("mongoCourseId", course, "filename", "notes.pdf"),
+			want: media.Placement{Kind: media.CourseResource, CourseID: course, ResourceName: "notes.pdf", ResourceType: media.ResourcePDF},
+		},
+		{
+			name: "a page's media", meta: meta("referenceType", "page", "referenceId", "about-us"),
+			want: media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.Page, ID: "about-us"}},
+		},
 		{name: "upper-case ids are refused", meta: meta("mongoCourseId", strings.ToUpper(course)), field: "mongoCourseId"},
 		{name: "a reference needs its type", meta: meta("referenceId", course), field: "referenceType"},
 		{name: "a reference needs its id", meta: meta("referenceType", "course"), field: "referenceId"},

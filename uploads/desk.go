@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -99,6 +100,15 @@ func (d *desk) leave(u *upload, limit int) {
 		d.drop(u)
 	} else if len(d.m) > limit {
 		d.evict(len(d.m) - limit + limit/8)
+	}
+}
+
+// release ends a use that was a look and no more: unless others use it, the upload is closed again.
+func (d *desk) release(u *upload) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if u.users--; u.users == 0 {
+		d.drop(u)
 	}
 }
 
@@ -227,7 +237,7 @@ func (s *Service) handle(ctx context.Context, u *upload) (storage.Write, error) 
 		return u.write, nil
 	}
 	w, err := s.store.Resume(ctx, u.row.Backend, u.row.Key)
-	if media.KindOf(err) == media.NotFound && err != nil {
+	if errors.Is(err, media.NotFound) {
 		return nil, &media.Error{Kind: media.Gone, Code: "upload_gone", Detail: "the bytes of this upload are gone", Err: err}
 	}
 	if err != nil {

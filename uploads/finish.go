@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"sync"
@@ -282,11 +283,11 @@ func (s *Service) dropBytes(ctx context.Context, backend, key string) error {
 	if err == nil {
 		return nil
 	}
-	if media.KindOf(err) != media.NotFound {
+	if !errors.Is(err, media.NotFound) {
 		return err
 	}
 	w, err := s.store.Resume(ctx, backend, key)
-	if media.KindOf(err) == media.NotFound && err != nil {
+	if errors.Is(err, media.NotFound) {
 		return nil
 	}
 	if err != nil {

@@ -30,6 +30,7 @@ type hold struct {
 // NewLocker makes a MemoryLocker. The Service it is given to tells it how long a stall is.
 func NewLocker() *MemoryLocker { return &MemoryLocker{held: map[media.AssetID]*hold{}} }
 
+// Lock waits at most 2 s in all. See Locker.
 func (l *MemoryLocker) Lock(ctx context.Context, id media.AssetID, alive func() time.Time, yield func()) (func(), error) {
 	stall := time.Duration(l.stall.Load())
 	if stall == 0 {

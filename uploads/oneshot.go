@@ -124,7 +124,7 @@ func (s *Service) putWhole(ctx context.Context, a media.Asset, b []byte) error {
 // sweeper asks again after the grace time.
 func (s *Service) dropWhole(ctx context.Context, a media.Asset, cause error) {
 	if !refusal(cause) {
-		if _, err := s.ledger.Asset(ctx, a.ID); media.KindOf(err) != media.NotFound || err == nil {
+		if _, err := s.ledger.Asset(ctx, a.ID); !errors.Is(err, media.NotFound) {
 			return
 		}
 	}

@@ -100,7 +100,7 @@ func (b *bench) boot() {
 // run does the background work until the test ends.
 func (b *bench) run() {
 	b.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // outlives t.Context until the server is closed
+	ctx, cancel := context.WithCancel(context.Background()) // outlives t.Context
 	done := make(chan error, 1)
 	go func() { done <- b.s.Run(ctx) }()
 	b.t.Cleanup(func() {

@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -97,13 +98,13 @@ func (s *Service) sweepOne(ctx context.Context, a media.Asset) {
 	if err != nil {
 		return // gone meanwhile, or asked again by the next sweep
 	}
-	defer s.leave(u)
+	defer s.desk.release(u) // there may be a hundred thousand
 	row := u.asset()
 	if row.State.Finished() {
 		return
 	}
 	_, complete, err := s.offset(ctx, u)
-	switch lost := media.KindOf(err) == media.Gone && err != nil; {
+	switch lost := errors.Is(err, media.Gone); {
 	case complete:
 		err = s.finish(ctx, u)
 	case lost && s.o.Now().Sub(row.CreatedAt) > s.o.Grace: // a row without bytes

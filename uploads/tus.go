@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -253,7 +254,7 @@ func (t tusUpload) WriteChunk(ctx context.Context, off int64, src io.Reader) (in
 			err = serr
 		}
 	}
-	if media.KindOf(err) == media.Unsupported && err != nil { // the content is not what it was said to be: nothing of it stays
+	if errors.Is(err, media.Unsupported) { // the content is not what it was said to be: nothing of it stays
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.pending.add(u.id, true)
 		}
