@@ -53,12 +53,8 @@ func partFile(dir, key string) string {
 // within mounts a file system of that size, so that the disk is full for real. Who may not mount gets a driver whose system calls count.
 func within(t testing.TB, room int64) storage.Driver {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sluice-full-") // t.TempDir would be emptied while it is mounted
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.Remove(dir) })
-	err = unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+strconv.FormatInt(room, 10))
+	dir := t.TempDir()
+	err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+strconv.FormatInt(room, 10))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		d, err := local.OpenLimited(t.TempDir(), local.Options{MinFree: -1}, room)
 		if err != nil {

@@ -82,7 +82,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	n, err := s.File.ReadAt(p[:min(int64(len(p)), s.N)], s.Off)
 	s.Off += int64(n)
 	s.N -= int64(n)
-	if err == io.EOF { //nolint:errorlint // os.File's own word
+	if err == io.EOF {
 		err = nil
 		if s.N > 0 {
 			err = io.ErrUnexpectedEOF // the file shrank: never pretend that this was all

@@ -199,7 +199,7 @@ func (w *write) fill(ctx context.Context, off int64, r io.Reader) (int64, error)
 			}
 		}
 		switch {
-		case readErr == io.EOF: //nolint:errorlint // io.Reader's word for the end is never wrapped; a wrapped one is a failure
+		case readErr == io.EOF: // io.Reader's word for the end is never wrapped; a wrapped one is a failure
 			return off, nil
 		case readErr != nil:
 			return off, readErr

@@ -20,7 +20,7 @@ import (
 
 // TestSuiteFindsBrokenDrivers breaks one promise at a time: the suite must fail at the cases named, and at none when nothing is broken.
 // A case that no break reaches could be empty, for all that is known of it.
-func TestSuiteFindsBrokenDrivers(t *testing.T) {
+func TestSuiteFindsBrokenDrivers(t *testing.T) { //nolint:tparallel // the group is there to be waited for
 	t.Parallel()
 	var mu sync.Mutex
 	// The first two are Store's, see the tests of storage; the third has its own test below.
