@@ -38,7 +38,7 @@ func (w watched) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return watchedConn{c.(*net.TCPConn), w}, nil //nolint:errcheck,forcetypeassert // httptest listens on TCP
+	return watchedConn{c.(*net.TCPConn), w}, nil
 }
 
 func (c watchedConn) ReadFrom(r io.Reader) (int64, error) {
@@ -146,7 +146,7 @@ func dial(t *testing.T, h *house, link, lines string) *net.TCPConn {
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", u.Host)
 	must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	tcp := c.(*net.TCPConn) //nolint:errcheck,forcetypeassert // it dialled TCP
+	tcp := c.(*net.TCPConn)
 	must(t, tcp.SetReadBuffer(128<<10))
 	must(t, tcp.SetDeadline(time.Now().Add(30*time.Second)))
 	_, err = fmt.Fprintf(tcp, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", u.RequestURI(), lines)
@@ -211,7 +211,7 @@ func TestADeadlineEndsWithItsAnswer(t *testing.T) {
 	must(t, err)
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", u.Host)
 	must(t, err)
-	defer c.Close() //nolint:errcheck // a test's end
+	defer c.Close()
 	r := bufio.NewReader(c)
 	for i, path := range []string{u.RequestURI(), "/elsewhere"} {
 		if i > 0 {
@@ -226,7 +226,7 @@ func TestADeadlineEndsWithItsAnswer(t *testing.T) {
 	}
 }
 
-func TestMissingBytesAreAProblemBeforeTheFirstAndAShortReadAfterIt(t *testing.T) {
+func TestMissingBytesAreAProblem(t *testing.T) {
 	t.Parallel()
 	for name, streamed := range map[string]bool{"of a file": false, "of a stream": true} {
 		t.Run(name, func(t *testing.T) {
@@ -245,15 +245,19 @@ func TestMissingBytesAreAProblemBeforeTheFirstAndAShortReadAfterIt(t *testing.T)
 			}
 		})
 	}
+}
+
+func TestAFileShorterThanItsRowIsNeverPadded(t *testing.T) {
+	t.Parallel()
 	h := open(t, choices{})
 	a := h.add(noise(200_000), nil)
 	a.Size = 300_000 // the row says more than the disk has
 	h.shelf.put(a)
-	resp, err := h.server.Client().Get(h.ticket(a, nil)) //nolint:noctx // a test's own server
+	resp, err := h.server.Client().Get(h.ticket(a, nil))
 	if err != nil {
 		return // refused with the connection: nothing was padded either
 	}
-	defer resp.Body.Close() //nolint:errcheck // cut
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if resp.StatusCode == 200 && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got 200 and %d bytes, %v, want a problem or a short read", len(body), err)

@@ -67,22 +67,22 @@ func TestRefusals(t *testing.T) {
 		{"a thumbnail ticket does not open a video", h.ticket(a, func(t *media.Ticket) { t.Use = media.Thumb }), nil, 403},
 		{"queries are ignored", good + "?ticket=x&ticket=y", nil, 200},
 	}
-	t.Run("each", func(t *testing.T) {
-		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
-				got := h.do(http.MethodGet, tt.url, tt.header...)
-				if got.status != tt.want {
-					t.Fatalf("got %d, want %d", got.status, tt.want)
-				}
-				if tt.want != 200 {
-					wantProblem(t, got)
-				}
-			})
+	t.Cleanup(func() {
+		if n := len(h.tally.take()); n > 4 {
+			t.Errorf("refusals were counted: %d accesses, want the 4 of the good ones at most", n)
 		}
 	})
-	if n := len(h.tally.take()); n > 4 {
-		t.Errorf("refusals were counted: %d accesses, want the 4 of the good ones at most", n)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := h.do(http.MethodGet, tt.url, tt.header...)
+			if got.status != tt.want {
+				t.Fatalf("got %d, want %d", got.status, tt.want)
+			}
+			if tt.want != 200 {
+				wantProblem(t, got)
+			}
+		})
 	}
 }
 

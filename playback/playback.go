@@ -223,7 +223,7 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	s := serving{asset: a, ticketed: true, expires: t.Expires, download: t.Use == media.Download, view: !t.Own && t.Use != media.Thumb, bytes: !t.Own, session: t.Session}
-	h.serve(w, r, s, name)
+	h.serve(w, r, s, name) //nolint:contextcheck // the request carries the context
 }
 
 // absent tells a deleted asset from a ticket that never was one. Whoever holds a genuine ticket learns that the media is gone; everybody
@@ -258,7 +258,7 @@ func (h *Handler) public(w http.ResponseWriter, r *http.Request, rest string) {
 		h.problem(w, r, err)
 		return
 	}
-	h.serve(w, r, serving{asset: a, view: true, bytes: true}, name)
+	h.serve(w, r, serving{asset: a, view: true, bytes: true}, name) //nolint:contextcheck // the request carries the context
 }
 
 // Content serves an asset to somebody whose right to it was checked before, by other means than a ticket. own: the asker owns it, so that

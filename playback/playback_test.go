@@ -186,7 +186,7 @@ func (h *house) do(method, url string, header ...string) answer {
 	}
 	resp, err := h.server.Client().Transport.RoundTrip(req)
 	must(h.tb, err)
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header, body, err}
 }

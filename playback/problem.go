@@ -43,7 +43,7 @@ func plainProblem(w http.ResponseWriter, _ *http.Request, err error) {
 		code = strings.ReplaceAll(media.KindOf(err).Error(), " ", "_")
 	}
 	status := http.StatusInternalServerError
-	switch media.KindOf(err) { //nolint:exhaustive // the kinds that playback answers; what it does not expect is Internal
+	switch media.KindOf(err) {
 	case media.Invalid:
 		status = http.StatusBadRequest
 	case media.Unauthenticated:

@@ -117,14 +117,14 @@ func (t *transfer) check(err error) {
 	if err == nil {
 		return
 	}
-	level, message := slog.LevelError, "media cut short"
+	level, cause := slog.LevelError, "failed"
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		level, message = slog.LevelInfo, "client stalled"
+		level, cause = slog.LevelInfo, "client_stalled"
 	case t.r.Context().Err() != nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, http.ErrHandlerTimeout):
-		level, message = slog.LevelDebug, "client left"
+		level, cause = slog.LevelDebug, "client_left"
 	}
-	t.h.o.Logger.LogAttrs(t.r.Context(), level, message,
+	t.h.o.Logger.LogAttrs(t.r.Context(), level, "media cut short", slog.String("cause", cause),
 		slog.String("asset", t.s.asset.ID.String()), slog.Int64("sent_bytes", t.sent), slog.String("error", reason(err)))
 	panic(http.ErrAbortHandler)
 }
