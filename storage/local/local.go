@@ -97,6 +97,7 @@ func (d *Driver) layOut(dir string) error {
 		}
 		d.floor = min(64<<20, total/20)
 	}
+	// Always: whoever made the folders may have died before this.
 	return errors.Join(objects.sync(), d.root.sync())
 }
 

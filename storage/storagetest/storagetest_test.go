@@ -75,18 +75,25 @@ func (b broken) failures(t *testing.T) []string {
 	if len(b.fails) == 0 {
 		patience = time.Minute
 	}
-	var failed []string
-	for _, p := range promises() {
-		open := func(testing.TB) Place {
-			return Place{
-				Driver: b.wrap(memory.New()),
-				Within: func(_ testing.TB, room int64) storage.Driver { return b.wrap(memory.NewLimited(room)) },
-			}
-		}
-		if fails(t, patience, func(t testing.TB) { p.hold(t, open) }) {
-			failed = append(failed, p.name)
+	open := func(testing.TB) Place {
+		return Place{
+			Driver: b.wrap(memory.New()),
+			Within: func(_ testing.TB, room int64) storage.Driver { return b.wrap(memory.NewLimited(room)) },
 		}
 	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var failed []string
+	for _, p := range promises() {
+		all.Go(func() {
+			if fails(t, patience, func(t testing.TB) { p.hold(t, open) }) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, p.name)
+			}
+		})
+	}
+	all.Wait()
 	return failed
 }
 
