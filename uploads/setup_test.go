@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type bench struct {
 	ring   *signing.Ring
 	o      uploads.Options
 	s      *uploads.Service
+	serves atomic.Pointer[uploads.Service] // s, as the server's goroutines see it
 	server *httptest.Server
 }
 
@@ -82,7 +84,7 @@ func start(t testing.TB, o uploads.Options, driver storage.Driver) *bench {
 	b.o.Authenticate = authenticate
 	b.o.SealGrant, b.o.OpenGrant = b.ring.SealGrant, b.ring.OpenGrant
 	b.boot()
-	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.s.ServeHTTP(w, r) }))
+	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.serves.Load().ServeHTTP(w, r) }))
 	t.Cleanup(b.server.Close)
 	return b
 }
@@ -95,6 +97,7 @@ func (b *bench) boot() {
 		b.t.Fatal(err)
 	}
 	b.s = s
+	b.serves.Store(s)
 }
 
 // run does the background work until the test ends.
