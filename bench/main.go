@@ -26,6 +26,7 @@ type choices struct {
 	database string
 	config   string
 	out      string
+	quiet    float64
 	keep     bool
 }
 
@@ -52,6 +53,7 @@ func run(ctx context.Context, args []string) (err error) {
 	fs.StringVar(&c.database, "database", "", "DATABASE_URL of an empty PostgreSQL database: adds the server sluice-postgres")
 	fs.StringVar(&c.config, "config", "", "configuration file for the gateway; default: its defaults")
 	fs.StringVar(&c.out, "out", "", "file for every result as JSON")
+	fs.Float64Var(&c.quiet, "quiet", 0.25, "loadgen repeats a run while others use more than this many cores")
 	fs.BoolVar(&c.keep, "keep", false, "keep the work folder")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -96,7 +98,7 @@ func measure(ctx context.Context, c choices) error {
 		return compare(ctx, c, plan)
 	}
 	args := []string{
-		"compare", "-peers", plan, "-runs", fmt.Sprint(c.runs), "-only", c.only, "-with", c.with,
+		"compare", "-peers", plan, "-runs", fmt.Sprint(c.runs), "-only", c.only, "-with", c.with, "-quiet", fmt.Sprint(c.quiet),
 		"-out", cmp.Or(c.out, filepath.Join(c.work, "results.json")),
 	}
 	cmd := exec.CommandContext(ctx, c.loadgen, args...)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -66,9 +67,10 @@ func TestPostgreSQLMayGoAwayInTheMiddle(t *testing.T) {
 			t.Errorf("known media while the database is away: %v", err)
 		}
 	}
-	if s.Ready() {
-		t.Error("/readyz is 200 while the database is away")
-	}
+	livetest.Until(t, 5*time.Second, "/readyz names the database that is away", func() bool {
+		a, err := c.do(ctx, http.MethodGet, "/readyz", nil, 0)
+		return err == nil && bytes.Contains(a.body, []byte(`"down"`))
+	})
 
 	db.start()
 	since := time.Now()

@@ -115,7 +115,7 @@ func TestAFullDiskCanBeEmptiedThroughTheAPI(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	s := livetest.Sluice(t, livetest.Options{
-		DataDir: data,
+		DataDir: data, Env: []string{"SLUICE_MIN_FREE=16MiB"},
 		// A file system of its own size, seen by this process alone.
 		Wrap: []string{
 			"unshare", "--user", "--map-root-user", "--mount", "sh", "-c",

@@ -62,7 +62,7 @@ func TestAVideoGoesInPlaysAndIsCounted(t *testing.T) {
 	}
 
 	var linked struct{ URL string }
-	if err := json.Unmarshal(cli("link", uploaded.ID, "--expires", "2h", "--json"), &linked); err != nil {
+	if err := json.Unmarshal(cli("link", uploaded.ID, "--expires", "2h", "--viewer", "carol", "--json"), &linked); err != nil {
 		t.Fatal(err)
 	}
 	link := linked.URL
