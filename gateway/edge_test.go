@@ -171,6 +171,45 @@ func TestBareMountsKeepTheWriter(t *testing.T) {
 	}
 }
 
+func TestDeadlinesEndWithTheirAnswer(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(o *gateway.Options) { o.AnswerTimeout, o.BodyTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "tcp", w.srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	br := bufio.NewReader(c)
+	for i, send := range []string{
+		"POST /api/nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+		"POST /p/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+		"POST /files/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		if _, err := io.WriteString(c, send); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		<-time.After(250 * time.Millisecond) // longer than the deadlines
+	}
+}
+
+func TestSlowBodiesAreCut(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(o *gateway.Options) { o.BodyTimeout = 100 * time.Millisecond })
+	start := time.Now()
+	send := "POST /api/media HTTP/1.1\r\nHost: x\r\n" + as("ida", "instructor") + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	got, closed := w.raw(send, 1)
+	if fmt.Sprint(got) != "[408]" || !closed || time.Since(start) > 5*time.Second {
+		t.Errorf("got %v, closed %v after %v", got, closed, time.Since(start))
+	}
+}
+
 func TestContent(t *testing.T) {
 	t.Parallel()
 	w := setup(t, nil)

@@ -182,6 +182,10 @@ func (g *Gateway) bare(w http.ResponseWriter, r *http.Request, pattern string, h
 			g.logAccess(r, pattern, 0, took)
 		}
 	}()
+	// The deadline of an answer of the API would outlive it on a kept connection: net/http resets only those it set itself.
+	if c, ok := w.(interface{ SetWriteDeadline(t time.Time) error }); ok {
+		_ = c.SetWriteDeadline(time.Time{})
+	}
 	h.ServeHTTP(w, r)
 }
 
