@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"sluice/catalogue"
+	"sluice/configs"
+)
+
+type doctorCommand struct {
+	sources
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+// Help teaches by examples.
+func (doctorCommand) Help() string {
+	return `Looks with the eyes of the gateway: run it as the same user, with the same environment and files.
+It changes nothing. Exit code 1 when something is wrong.
+
+  sluice doctor
+  sluice doctor --json | jq '.[] | select(.ok | not)'`
+}
+
+// finding is what one check saw.
+type finding struct {
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	Saw   string `json:"saw,omitempty"`
+	Cause string `json:"cause,omitempty"`
+	Fix   string `json:"fix,omitempty"`
+}
+
+// Run checks everything, also after a check has failed.
+func (c *doctorCommand) Run(ctx context.Context, s surroundings) error {
+	findings := c.examine(ctx, s)
+	wrong := false
+	for _, f := range findings {
+		wrong = wrong || !f.OK
+	}
+	if c.JSON {
+		if err := printJSON(s.stdout, findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range findings {
+			if f.OK {
+				fmt.Fprintf(s.stdout, "ok     %-14s %s\n", f.Check, f.Saw)
+				continue
+			}
+			fmt.Fprintf(s.stdout, "WRONG  %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
+		}
+	}
+	if wrong {
+		return errFound
+	}
+	return nil
+}
+
+func (c *doctorCommand) examine(ctx context.Context, s surroundings) []finding {
+	l, err := c.load(s, nil)
+	if err == nil {
+		err = l.Check()
+	}
+	if err != nil {
+		return []finding{judge("configuration", "", err)}
+	}
+	findings := []finding{judge("configuration", string(l.Profile)+" profile", nil)}
+	for _, check := range []struct {
+		name string
+		look func(context.Context, *configs.Loaded) (string, error)
+	}{
+		{"data directory", lookDataDir},
+		{"free space", lookFreeSpace},
+		{"clock", lookClock},
+		{"keys", lookKeys},
+		{"port", lookPort},
+		{"catalogue", lookCatalogue},
+	} {
+		saw, err := check.look(ctx, l)
+		findings = append(findings, judge(check.name, saw, err))
+	}
+	return findings
+}
+
+func judge(check, saw string, err error) finding {
+	if err == nil {
+		return finding{Check: check, OK: true, Saw: saw}
+	}
+	f := finding{Check: check, Cause: oneLine(err.Error()), Fix: "see the cause"}
+	if r, ok := errors.AsType[*configs.Refusal](err); ok {
+		f.Cause, f.Fix = oneLine(r.Cause), oneLine(r.Fix)
+	}
+	return f
+}
+
+func lookDataDir(_ context.Context, l *configs.Loaded) (string, error) {
+	info, err := os.Stat(l.DataDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return l.DataDir + " is not there yet; the first start makes it", nil
+	}
+	if err != nil || !info.IsDir() {
+		return "", refuse(err, "set DATA_DIR to a folder", "%s is not a folder that can be read", l.DataDir)
+	}
+	f, err := os.CreateTemp(l.DataDir, ".doctor-*")
+	if err != nil {
+		return "", refuse(err, "give it to the user that runs the gateway: chown", "%s cannot be written by user %d", l.DataDir, os.Getuid())
+	}
+	_, err = f.WriteString("written")
+	if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
+		return "", refuse(err, "look at the disk: dmesg, df", "a file in %s cannot be written and synced", l.DataDir)
+	}
+	return l.DataDir + " can be written", nil
+}
+
+func lookFreeSpace(_ context.Context, l *configs.Loaded) (string, error) {
+	dir := l.DataDir
+	if _, err := os.Stat(dir); err != nil {
+		dir = "."
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return "", refuse(err, "look at the disk: df", "the free space of %s cannot be read", dir)
+	}
+	free := int64(fs.Bavail) * fs.Bsize //nolint:gosec // blocks of a real disk
+	if free < int64(l.Storage.MinFree)+(64<<20) {
+		return "", refuse(nil, "delete media (sluice ls --sort -size, sluice rm), enlarge the disk, or lower SLUICE_MIN_FREE",
+			"%s are free, uploads stop at %s", human(free), human(int64(l.Storage.MinFree)))
+	}
+	if fs.Files > 0 && fs.Ffree < 1000 {
+		return "", refuse(nil, "delete small files, or make the file system anew with more inodes", "%d inodes are free", fs.Ffree)
+	}
+	return human(free) + " free", nil
+}
+
+func lookClock(context.Context, *configs.Loaded) (string, error) {
+	now := time.Now().UTC()
+	if now.Year() < 2025 || now.Year() > 2100 {
+		return "", refuse(nil, "set it: timedatectl set-ntp true", "the clock says %s; tokens and links would be judged by it", now.Format(time.RFC3339))
+	}
+	return now.Format(time.RFC3339), nil
+}
+
+func lookKeys(_ context.Context, l *configs.Loaded) (string, error) {
+	if err := l.FindKeys(); err != nil {
+		return "", err
+	}
+	if len(l.Signing.Keys) > 0 {
+		if _, err := newRing(&l.Config); err != nil {
+			return "", err
+		}
+	}
+	if _, err := apiKeys(&l.Config); err != nil {
+		return "", err
+	}
+	switch {
+	case l.JWT.JWKSURL != "":
+		return "logins are checked with " + l.JWT.JWKSURL, nil
+	case l.JWT.Secret.Empty():
+		return "none yet; the first start makes them", nil
+	}
+	return "logins are checked with a secret from " + l.Origin("jwt.secret"), nil
+}
+
+// lookPort is content with a port that a gateway of ours has.
+func lookPort(ctx context.Context, l *configs.Loaded) (string, error) {
+	listener, err := listen(ctx, l.Address(), "set PORT or LISTEN to another")
+	if err == nil {
+		return l.Address() + " is free", listener.Close()
+	}
+	own := l.Config
+	own.PublicURL = ""
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, reqErr := http.NewRequestWithContext(ctx, http.MethodGet, own.URL()+"/livez", nil)
+	if reqErr != nil {
+		return "", err
+	}
+	h := newHTTPClient()
+	defer h.CloseIdleConnections()
+	resp, reqErr := h.Do(req)
+	if reqErr != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Request-Id") == "" {
+		return "", err
+	}
+	return l.Address() + " is served by a running gateway", nil
+}
+
+func lookCatalogue(ctx context.Context, l *configs.Loaded) (saw string, err error) {
+	if !l.DB.Enabled {
+		if _, err := os.Stat(l.Path("catalogue.db")); err != nil {
+			return "SQLite; the first start makes it", nil
+		}
+	}
+	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, books.Close()) }()
+	if err := books.Ping(ctx); err != nil {
+		return "", refuse(err, "restore the catalogue from a backup, or look at the database's log", "the catalogue does not answer: %v", err)
+	}
+	current, latest, err := books.Version(ctx)
+	if err != nil {
+		return "", refuse(err, "restore the catalogue from a backup, or look at the database's log", "the catalogue cannot be read: %v", err)
+	}
+	if current > latest {
+		return "", refuse(nil, "run a newer sluice", "the schema has version %d, this sluice knows up to %d", current, latest)
+	}
+	saw = fmt.Sprintf("%s, schema version %d of %d", catalogueName(&l.Config), current, latest)
+	if current < latest {
+		saw += "; the next start brings it up"
+	}
+	return saw, nil
+}

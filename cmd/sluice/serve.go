@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"sluice/catalogue"
+	"sluice/configs"
+)
+
+type serveCommand struct {
+	sources
+	Listen  string `placeholder:"HOST:PORT" help:"Where to listen (LISTEN)."`
+	Port    string `placeholder:"PORT" help:"The port alone (PORT)."`
+	Profile string `enum:"development,production," default:"" help:"development or production (SLUICE_PROFILE)."`
+}
+
+// Help teaches by examples.
+func (serveCommand) Help() string {
+	return `Without settings it serves this machine only, keeps everything in ./data and makes its own keys there.
+
+  sluice serve
+  sluice serve --listen 127.0.0.1:5000 --data-dir ./data --config sluice.yaml
+  DB_ENABLED=true DB_NAME="ebay lms" DB_USER=lms DB_PASSWORD=... sluice serve
+  SLUICE_PROFILE=production JWT_SECRET=... SLUICE_SIGNING_KEYS=1:sign:... sluice serve
+
+SIGTERM or Ctrl-C stops it within 10 seconds: /readyz says 503, running requests go on for a while, uploads keep
+the bytes that came. A second one ends it at once. Without a database at start it waits SLUICE_DB_CONNECT_WAIT.`
+}
+
+// Run serves until a signal.
+func (c *serveCommand) Run(ctx context.Context, s surroundings) error {
+	l, err := c.load(s, map[string]string{"listen": c.Listen, "port": c.Port, "profile": c.Profile})
+	if err != nil {
+		return err
+	}
+	if err := l.Check(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.DataDir, 0o700); err != nil {
+		return refuse(err, "set DATA_DIR to a folder that the process may write", "the data directory %s cannot be made: %v", l.DataDir, err)
+	}
+	firstStart, err := l.MakeKeys()
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, l.Address(), "set PORT or LISTEN to another")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // Serve has closed it already, unless the start failed
+	log := newLogger(&l.Config, s)
+	a, err := start(ctx, l, s.stdout, log)
+	if err != nil {
+		return err
+	}
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // listen listens on TCP
+	fmt.Fprintf(s.stdout, "Server running on port %d\n", port)
+	if firstStart {
+		welcome(l, port, s.stdout)
+	}
+	return errors.Join(a.serve(ctx, &l.Config, listener, log), a.close())
+}
+
+// listen says what a port in use means.
+func listen(ctx context.Context, address, fix string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, refuse(err, "stop the process that has it, or "+fix, "the address %s is in use", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, refuse(err, fix+" of 1024 or above", "the address %s is not allowed to this user", address)
+	}
+	return nil, refuse(err, fix, "cannot listen on %s: %v", address, err)
+}
+
+// start opens the catalogue and wires the application, and says each step as it is done.
+func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logger) (*application, error) {
+	if l.MongoDB.URI.Empty() {
+		fmt.Fprintln(out, "MongoDB not configured (media only)")
+	} else {
+		fmt.Fprintln(out, "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)")
+	}
+	var changed changes
+	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: changed.changed, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	if l.DB.Enabled {
+		fmt.Fprintln(out, "PostgreSQL connected successfully")
+	} else {
+		fmt.Fprintln(out, "SQLite catalogue opened (embedded; DB_ENABLED=false)")
+	}
+	if err := books.Migrate(ctx); err != nil {
+		return nil, errors.Join(refuse(err, "sluice doctor checks the catalogue; the database user must own its tables", "the catalogue's schema cannot be brought up: %v", err), books.Close())
+	}
+	if l.DB.Enabled {
+		fmt.Fprintln(out, "PostgreSQL models synchronized")
+	} else {
+		fmt.Fprintln(out, "SQLite models synchronized")
+	}
+	if !l.Redis.URL.Empty() {
+		log.Info("redis is not used by this version", slog.String("variable", "REDIS_URL"))
+	}
+	return wire(&l.Config, books, &changed, log)
+}
+
+// welcome prints, once, what a newcomer needs.
+func welcome(l *configs.Loaded, port int, out io.Writer) {
+	base := "http://localhost:" + strconv.Itoa(port)
+	flags := ""
+	if l.DataDir != "./data" {
+		flags += " --data-dir " + l.DataDir
+	}
+	if port != 5000 {
+		flags += " --server " + base
+	}
+	token, err := mint(&l.Config, localAdmin, "admin", 24*time.Hour)
+	if err != nil { // keys of others check the logins: there is nothing to give
+		return
+	}
+	fmt.Fprintf(out, `
+First start: keys were made in %s.
+An admin's token for today, shown this once (sluice token --subject me --role admin makes another):
+
+  export SLUICE_TOKEN=%s
+
+Try it:
+
+  sluice upload lecture.mp4 --course 507f1f77bcf86cd799439011 --video-type intro%s
+  sluice link ID --expires 2h%s
+  curl -H "Authorization: Bearer $SLUICE_TOKEN" %s/api/media
+  %s/api/docs in a browser
+
+`, l.Path("keys"), token, flags, flags, base, base)
+}
+
+// serve runs until ctx ends or something fails, and leaves nothing running.
+func (a *application) serve(ctx context.Context, c *configs.Config, l net.Listener, log *slog.Logger) error {
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+
+	ended := make(chan error, 1)
+	go func() { // what must run fails: nothing is served any more
+		err := a.run(background)
+		stopServing()
+		ended <- err
+	}()
+	closeMetrics, err := serveMetrics(ctx, c, a.metrics(), log)
+	if err != nil {
+		stopBackground()
+		return errors.Join(err, <-ended)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		a.drain(ctx, serving, stopServing, c, log)
+	}()
+	err = a.gateway.Serve(serving, l)
+	stopServing()
+	<-stopped
+	// Whoever was cut may still be writing down what came.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err = errors.Join(err, a.uploads.Shutdown(last))
+	stopBackground()
+	err = errors.Join(err, <-ended, closeMetrics())
+	log.Info("stopped")
+	return err
+}
+
+// drain waits for the signal, takes the node out of its balancer, stops the listener, and after half of the grace asks uploads to answer
+// with what they have.
+func (a *application) drain(ctx, serving context.Context, stopServing func(), c *configs.Config, log *slog.Logger) {
+	select {
+	case <-ctx.Done():
+	case <-serving.Done():
+		return
+	}
+	log.Info("stopping", slog.Duration("grace", c.ShutdownGrace))
+	a.gateway.Drain()
+	if c.DrainDelay > 0 {
+		delay := time.NewTimer(c.DrainDelay)
+		defer delay.Stop()
+		select {
+		case <-delay.C:
+		case <-serving.Done():
+		}
+	}
+	stopServing()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownGrace)
+	defer cancel()
+	if err := a.uploads.Shutdown(grace); err != nil {
+		log.Warn("uploads were cut", slog.Any("error", err))
+	}
+}
+
+// serveMetrics opens the listener of operators, when there is one.
+func serveMetrics(ctx context.Context, c *configs.Config, metrics http.Handler, log *slog.Logger) (closeAll func() error, err error) {
+	if c.Metrics.Listen == "" {
+		return func() error { return nil }, nil
+	}
+	l, err := listen(ctx, c.Metrics.Listen, "set SLUICE_METRICS_LISTEN to another")
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics listener ended", slog.Any("error", err))
+		}
+	}()
+	return func() error {
+		err := server.Close()
+		<-done
+		return err
+	}, nil
+}
+
+func newLogger(c *configs.Config, s surroundings) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "text" || c.Log.Format == "auto" && s.terminal {
+		return slog.New(slog.NewTextHandler(s.stderr, o))
+	}
+	return slog.New(slog.NewJSONHandler(s.stderr, o))
+}

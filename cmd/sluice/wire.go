@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/analytics"
+	"sluice/cache"
+	"sluice/catalogue"
+	"sluice/catalogue/postgres"
+	"sluice/catalogue/sqlite"
+	"sluice/configs"
+	"sluice/curation"
+	"sluice/gateway"
+	"sluice/media"
+	"sluice/playback"
+	"sluice/signing"
+	"sluice/storage"
+	"sluice/storage/local"
+	"sluice/uploads"
+)
+
+// localBackend is the name that rows call the local disk by.
+const localBackend = "local"
+
+// application is everything that serves, wired.
+type application struct {
+	catalogue *catalogue.Catalogue
+	assets    *cache.Assets
+	counter   *analytics.Counter
+	uploads   *uploads.Service
+	auth      *gateway.Authenticator
+	gateway   *gateway.Gateway
+}
+
+// wire builds the application over an open catalogue, which it owns from here on. It is the only place that picks drivers, together with
+// openCatalogue.
+func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *slog.Logger) (_ *application, err error) {
+	a := &application{catalogue: books}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	ring, err := newRing(c)
+	if err != nil {
+		return nil, err
+	}
+	if a.assets, err = cache.NewAssets(books, cache.Options{Size: c.Cache.Assets, Logger: log}); err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	changed.tell(a.assets.Invalidate)
+	// Before the store is opened: the journal's lock keeps a second process away from the data directory.
+	a.counter, err = analytics.NewCounter(books, c.Path("journal"), analytics.CounterOptions{CloseWait: 2 * time.Second, Logger: log})
+	if errors.Is(err, analytics.ErrInUse) {
+		return nil, refuse(err, "stop it, or give this one another with --data-dir", "another gateway runs on the data directory %s", c.DataDir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the journal of counts: %w", err)
+	}
+	disk, err := local.Open(c.Path("files"), local.Options{MinFree: floor(c.Storage.MinFree), Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the local storage: %w", err)
+	}
+	store, err := storage.New([]storage.Backend{{Name: localBackend, Type: media.Local, Driver: disk}})
+	if err != nil {
+		return nil, fmt.Errorf("open the storage: %w", err)
+	}
+	if err := a.wireEdge(c, store, ring, log); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// wireEdge builds the use-cases and the gateway before them.
+func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *signing.Ring, log *slog.Logger) error {
+	keys, err := apiKeys(c)
+	if err != nil {
+		return err
+	}
+	a.auth, err = gateway.NewAuthenticator(gateway.AuthOptions{
+		Secret: []byte(c.JWT.Secret.Reveal()), ShortSecret: c.Profile == configs.Development, JWKSURL: c.JWT.JWKSURL,
+		Issuer: c.JWT.Issuer, Audience: c.JWT.Audience, APIKeys: keys, OpenGrant: ring.OpenGrant, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("authentication: %w", err)
+	}
+	clientIP, err := gateway.NewClientIP(c.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("trusted proxies: %w", err)
+	}
+	problems := gateway.NewProblems(log)
+	player, err := playback.New(a.assets, store, ring, a.counter, playback.Options{
+		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("playback: %w", err)
+	}
+	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL})
+	a.uploads, err = uploads.New(a.catalogue, store, ring, uploads.NewLocker(), uploads.Options{
+		MaxSize: int64(c.Uploads.MaxSize), Quota: int64(c.Uploads.Quota), AllowedTypes: c.Uploads.AllowedTypes, Ack: string(c.Uploads.Ack),
+		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, IdleTimeout: c.Uploads.IdleTimeout,
+		Authenticate: a.auth.Principal, Problem: problems.Write, OpenGrant: ring.OpenGrant, SealGrant: ring.SealGrant,
+		ContentURL: links.ContentURL, CORS: uploads.CORS{Origins: c.CORS.Origins}, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("uploads: %w", err)
+	}
+	a.gateway, err = gateway.New(gateway.Needs{
+		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Logger: log}),
+		Links: links, Counter: a.counter,
+		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
+		Grants:  a.uploads, Uploads: a.uploads, Playback: player, Auth: a.auth, Problems: problems,
+	}, gateway.Options{
+		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
+		ShutdownGrace: c.ShutdownGrace,
+		Checks: []gateway.Check{
+			// Known media go on playing without it (contracts, section 3): it degrades and does not stop.
+			{Name: catalogueName(c), Probe: a.catalogue.Ping},
+			{Name: "storage", Probe: func(context.Context) error { return probeFolder(c.Path("files")) }, Critical: true},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return nil
+}
+
+func catalogueName(c *configs.Config) string {
+	if c.DB.Enabled {
+		return "postgres"
+	}
+	return "sqlite"
+}
+
+func probeFolder(dir string) error {
+	_, err := os.Stat(dir)
+	return err
+}
+
+// floor translates "0: none" into the driver's words.
+func floor(s configs.Size) int64 {
+	if s == 0 {
+		return -1
+	}
+	return int64(s)
+}
+
+func accessLog(c *configs.Config, log *slog.Logger) *slog.Logger {
+	if c.Log.Access {
+		return log
+	}
+	return slog.New(atLeast{log.Handler(), slog.LevelWarn})
+}
+
+// atLeast drops what is below a level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= h.level && h.Handler.Enabled(ctx, l)
+}
+
+// openCatalogue opens the catalogue that the configuration names, without bringing its schema up.
+func openCatalogue(ctx context.Context, c *configs.Config, o catalogue.Options) (*catalogue.Catalogue, error) {
+	o.SkipMigrate = true
+	if !c.DB.Enabled {
+		books, err := sqlite.Open(ctx, c.Path("catalogue.db"), o)
+		if err != nil {
+			return nil, refuse(err, "let the process write its data directory; sluice doctor checks the file", "the embedded catalogue %s cannot be opened: %v", c.Path("catalogue.db"), err)
+		}
+		return books, nil
+	}
+	return openPostgres(ctx, c, o)
+}
+
+// openPostgres waits for a server that is not up yet as long as the configuration says; a wrong password is wrong at once.
+func openPostgres(ctx context.Context, c *configs.Config, o catalogue.Options) (*catalogue.Catalogue, error) {
+	end := time.Now().Add(c.DB.ConnectWait)
+	retry := time.NewTicker(250 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		books, err := postgres.Open(ctx, postgres.Config{
+			URL: c.DB.URL.Reveal(), Host: c.DB.Host, Port: c.DB.Port, Database: c.DB.Name, User: c.DB.User, Password: c.DB.Password.Reveal(),
+			SSLMode: c.DB.SSLMode, MaxConns: c.DB.MaxConns,
+		}, o)
+		if err == nil {
+			return books, nil
+		}
+		if !errors.Is(err, media.Unavailable) || time.Now().After(end) || ctx.Err() != nil {
+			if s, ok := errors.AsType[*postgres.StartError](err); ok {
+				return nil, refuse(err, s.Fix, "%s", s.Error())
+			}
+			return nil, err
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// changes passes what the catalogue says to a cache that is built after it.
+type changes struct {
+	f atomic.Pointer[func(media.AssetID)]
+}
+
+func (c *changes) tell(f func(media.AssetID)) { c.f.Store(&f) }
+
+func (c *changes) changed(id media.AssetID) {
+	if f := c.f.Load(); f != nil {
+		(*f)(id)
+	}
+}
+
+// run does the background work until ctx ends. The first loop that fails ends the others.
+func (a *application) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run} {
+		g.Go(func() error {
+			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// close settles what is counted and lets go of everything, in the order in which one needs the other.
+func (a *application) close() error {
+	var errs []error
+	if a.counter != nil {
+		errs = append(errs, a.counter.Close())
+	}
+	if a.assets != nil {
+		errs = append(errs, a.assets.Close())
+	}
+	return errors.Join(append(errs, a.catalogue.Close())...)
+}
+
+func (a *application) metrics() http.Handler { return a.gateway.Metrics() }
