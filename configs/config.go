@@ -197,7 +197,7 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) checkNetwork() error {
-	if _, port, err := net.SplitHostPort(c.Address()); err != nil {
+	if host, port, err := net.SplitHostPort(c.Address()); err != nil || strings.Contains(host, ":") && net.ParseIP(host) == nil {
 		return refuse(fmt.Sprintf("the listen address %q is not host:port", c.Listen), "set LISTEN as in 127.0.0.1:5000 or [::1]:5000", nil)
 	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return refuse(fmt.Sprintf("the listen address %q has no port between 0 and 65535", c.Listen), "set LISTEN as in 127.0.0.1:5000", nil)
