@@ -68,9 +68,9 @@ func execute(ctx context.Context, args []string, s surroundings) (code int) {
 	if err != nil {
 		var p *kong.ParseError
 		if errors.As(err, &p) && p.Context != nil {
-			fmt.Fprintf(s.stderr, "sluice: %v\nfix: sluice %s --help shows what it takes\n", err, p.Context.Command())
+			say(s.stderr, "sluice: %v\nfix: sluice %s --help shows what it takes\n", err, p.Context.Command())
 		} else {
-			fmt.Fprintf(s.stderr, "sluice: %v\nfix: sluice --help shows the commands\n", err)
+			say(s.stderr, "sluice: %v\nfix: sluice --help shows the commands\n", err)
 		}
 		return exitUsage
 	}
@@ -92,15 +92,18 @@ func report(w io.Writer, err error) int {
 		return exitFailure
 	}
 	if r, ok := errors.AsType[*configs.Refusal](err); ok {
-		fmt.Fprintf(w, "sluice: %s\nfix: %s\n", oneLine(r.Cause), oneLine(r.Fix))
+		say(w, "sluice: %s\nfix: %s\n", oneLine(r.Cause), oneLine(r.Fix))
 	} else {
-		fmt.Fprintf(w, "sluice: %s\n", oneLine(err.Error()))
+		say(w, "sluice: %s\n", oneLine(err.Error()))
 	}
 	if errors.Is(err, errInterrupted) {
 		return exitInterrupted
 	}
 	return exitFailure
 }
+
+// say writes to people. When nobody can be written to, there is nobody to tell.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"text/tabwriter"
 
@@ -44,9 +43,9 @@ func (c *configCommand) Run(s surroundings) error {
 		return printJSON(s.stdout, l.Settings())
 	}
 	w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SETTING\tVALUE\tVARIABLE\tFROM")
+	say(w, "SETTING\tVALUE\tVARIABLE\tFROM\n")
 	for _, x := range l.Settings() {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Key, x.Value, x.Env, x.Origin)
+		say(w, "%s\t%s\t%s\t%s\n", x.Key, x.Value, x.Env, x.Origin)
 	}
 	return w.Flush()
 }

@@ -51,10 +51,10 @@ func (c *doctorCommand) Run(ctx context.Context, s surroundings) error {
 	} else {
 		for _, f := range findings {
 			if f.OK {
-				fmt.Fprintf(s.stdout, "ok     %-14s %s\n", f.Check, f.Saw)
+				say(s.stdout, "ok     %-14s %s\n", f.Check, f.Saw)
 				continue
 			}
-			fmt.Fprintf(s.stdout, "WRONG  %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
+			say(s.stdout, "WRONG  %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
 		}
 	}
 	if wrong {

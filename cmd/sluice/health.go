@@ -38,7 +38,7 @@ func (c *healthCommand) Run(ctx context.Context, s surroundings) error {
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	fmt.Fprintf(s.stdout, "%s\n", body)
+	say(s.stdout, "%s\n", body)
 	if resp.StatusCode != http.StatusOK {
 		return refuse(nil, "sluice doctor checks each dependency", "%s is not ready: %d", address, resp.StatusCode)
 	}

@@ -121,7 +121,7 @@ func (c *lsCommand) Run(ctx context.Context, s surroundings) error {
 	}
 	w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		fmt.Fprintln(w, "ID\tSTATE\tSIZE\tVIEWS\tCREATED\tNAME")
+		say(w, "ID\tSTATE\tSIZE\tVIEWS\tCREATED\tNAME\n")
 	}
 	for left := c.Limit; c.Limit == 0 || left > 0; {
 		page := 200
@@ -161,7 +161,7 @@ func (c *lsCommand) print(s surroundings, w *tabwriter.Writer, items []json.RawM
 		}
 		// A name is a stranger's text: quoted, it cannot steer the terminal.
 		name := strconv.Quote(first(a.Title, a.Filename))
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", a.ID, a.State, human(a.FileSize), a.AccessCount, a.CreatedAt.Local().Format("2006-01-02 15:04"), name[1:len(name)-1])
+		say(w, "%s\t%s\t%s\t%d\t%s\t%s\n", a.ID, a.State, human(a.FileSize), a.AccessCount, a.CreatedAt.Local().Format("2006-01-02 15:04"), name[1:len(name)-1])
 	}
 	return nil
 }

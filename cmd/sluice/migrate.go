@@ -42,7 +42,7 @@ func (c *migrateCommand) Run(ctx context.Context, s surroundings) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
-	fmt.Fprintf(s.stdout, "%s: version %d of %d\n", catalogueName(&l.Config), current, latest)
+	say(s.stdout, "%s: version %d of %d\n", catalogueName(&l.Config), current, latest)
 	if current != latest {
 		return refuse(nil, "run sluice migrate up", "the schema is not at its newest version")
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -65,11 +64,11 @@ func (c *serveCommand) Run(ctx context.Context, s surroundings) error {
 		return err
 	}
 	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // listen listens on TCP
-	fmt.Fprintf(s.stdout, "Server running on port %d\n", port)
+	say(s.stdout, "Server running on port %d\n", port)
 	if firstStart {
 		welcome(l, port, s.stdout)
 	}
-	return errors.Join(a.serve(ctx, &l.Config, listener, log), a.close())
+	return errors.Join(a.serve(ctx, &l.Config, listener, log), a.close()) //nolint:contextcheck // ctx has ended: closing has limits of its own
 }
 
 // listen says what a port in use means.
@@ -89,9 +88,9 @@ func listen(ctx context.Context, address, fix string) (net.Listener, error) {
 // start opens the catalogue and wires the application, and says each step as it is done.
 func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logger) (*application, error) {
 	if l.MongoDB.URI.Empty() {
-		fmt.Fprintln(out, "MongoDB not configured (media only)")
+		say(out, "MongoDB not configured (media only)\n")
 	} else {
-		fmt.Fprintln(out, "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)")
+		say(out, "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)\n")
 	}
 	var changed changes
 	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: changed.changed, Logger: log})
@@ -99,22 +98,22 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 		return nil, err
 	}
 	if l.DB.Enabled {
-		fmt.Fprintln(out, "PostgreSQL connected successfully")
+		say(out, "PostgreSQL connected successfully\n")
 	} else {
-		fmt.Fprintln(out, "SQLite catalogue opened (embedded; DB_ENABLED=false)")
+		say(out, "SQLite catalogue opened (embedded; DB_ENABLED=false)\n")
 	}
 	if err := books.Migrate(ctx); err != nil {
 		return nil, errors.Join(refuse(err, "sluice doctor checks the catalogue; the database user must own its tables", "the catalogue's schema cannot be brought up: %v", err), books.Close())
 	}
 	if l.DB.Enabled {
-		fmt.Fprintln(out, "PostgreSQL models synchronized")
+		say(out, "PostgreSQL models synchronized\n")
 	} else {
-		fmt.Fprintln(out, "SQLite models synchronized")
+		say(out, "SQLite models synchronized\n")
 	}
 	if !l.Redis.URL.Empty() {
 		log.Info("redis is not used by this version", slog.String("variable", "REDIS_URL"))
 	}
-	return wire(&l.Config, books, &changed, log)
+	return wire(&l.Config, books, &changed, log) //nolint:contextcheck // closes only what a failed start leaves
 }
 
 // welcome prints, once, what a newcomer needs.
@@ -131,7 +130,7 @@ func welcome(l *configs.Loaded, port int, out io.Writer) {
 	if err != nil { // keys of others check the logins: there is nothing to give
 		return
 	}
-	fmt.Fprintf(out, `
+	say(out, `
 First start: keys were made in %s.
 An admin's token for today, shown this once (sluice token --subject me --role admin makes another):
 

@@ -288,13 +288,13 @@ func (v *show) at(offset int64) {
 }
 
 func (v *show) wait(err error, d time.Duration) {
-	fmt.Fprintf(v.w, "\n%s: %s; trying again in %v\n", v.name, oneLine(err.Error()), d)
+	say(v.w, "\n%s: %s; trying again in %v\n", v.name, oneLine(err.Error()), d)
 }
 
 func (v *show) end() {
 	if v.bar != nil && !v.done {
 		v.done = true
 		_ = v.bar.Exit() // as above
-		fmt.Fprintln(v.w)
+		say(v.w, "\n")
 	}
 }

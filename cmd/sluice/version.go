@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker: -X main.version=v1.2.3.
-var version = "" //nolint:gochecknoglobals // only a variable can be set by the linker
+// version is set by the linker: -X main.version=v1.2.3; only a variable can be.
+var version = ""
 
 func versionText() string {
 	if version != "" {
