@@ -5,7 +5,7 @@ SHELL := bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The pinned linter is built by the Go toolchain itself.
-LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 10s
 
 .PHONY: help run build test check bench image fuzz clean
@@ -25,7 +25,7 @@ test: ## install what the tests need, then run them all
 
 check: ## format, vet and lint
 	go vet ./...
-	@command -v golangci-lint >/dev/null && golangci-lint run || go run $(LINTER) run
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else go run $(LINTER) run; fi
 
 bench: ## the benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./...
