@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 10s
 
-.PHONY: help run build test check bench image fuzz clean
+.PHONY: help run build test check bench hotpaths image fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,10 @@ check: ## format, vet and lint
 	go vet ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; else go run $(LINTER) run; fi
 
-bench: ## the benchmarks of the hot paths
+bench: ## measure beside tusd and nginx (BENCH="-runs 1 -only U1"), 15 minutes
+	bench/run.sh $(BENCH)
+
+hotpaths: ## Go benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)

@@ -255,7 +255,7 @@ func (c *Counter) close() error {
 	c.journal.seal()
 	close(c.stop)
 	c.keeper.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), c.o.CloseWait) // nobody is left to ask
+	ctx, cancel := context.WithTimeout(context.Background(), c.o.CloseWait) //nolint:forbidigo // whoever gave a context is gone; the flush is bounded
 	defer cancel()
 	err := c.flush(ctx, true)
 	select {

@@ -168,8 +168,10 @@ func (c *Catalogue) reserve(ctx context.Context, tx Tx, a media.Asset, delta, qu
 		return err
 	}
 	if used > quota {
-		return &media.Error{Kind: media.TooLarge, Code: "quota_exceeded",
-			Detail: fmt.Sprintf("this would take more than your quota of %d bytes", quota)}
+		return &media.Error{
+			Kind: media.TooLarge, Code: "quota_exceeded",
+			Detail: fmt.Sprintf("this would take more than your quota of %d bytes", quota),
+		}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -158,7 +157,7 @@ func find(t *testing.T, name string) cataloguetest.Promise {
 }
 
 func openBroken(t testing.TB, b broken, o catalogue.Options) *catalogue.Catalogue {
-	e, err := sqlite.NewEngine(t.Context(), filepath.Join(t.TempDir(), "c.db"), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	e, err := sqlite.NewEngine(t.Context(), filepath.Join(t.TempDir(), "c.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

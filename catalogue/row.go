@@ -62,11 +62,13 @@ func (r *row) values() []any {
 	for _, id := range u.Parts {
 		parts = append(parts, id[:]...)
 	}
-	return []any{a.ID, string(a.State), a.Owner, a.Version, a.Filename, a.Title, a.MIMEType, string(a.Type), a.Size, a.SHA256,
+	return []any{
+		a.ID, string(a.State), a.Owner, a.Version, a.Filename, a.Title, a.MIMEType, string(a.Type), a.Size, a.SHA256,
 		a.Duration.Milliseconds(), a.FailReason, string(a.StorageType), a.Backend, a.Key, a.ExternalURL, a.Public, int64(a.Epoch),
 		string(p.Kind), p.ProductID, p.CourseID, p.LessonID, p.ModuleID, string(p.VideoType), p.ResourceName, string(p.ResourceType),
 		p.AltText, p.MainImage, int64(p.Position), string(p.Reference.Type), p.Reference.ID, []byte(u.Metadata), u.Deferred, u.Partial,
-		u.Final, parts, micros(u.ExpiresAt), u.GrantID, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.StoredAt), joinKey(r.Asset), r.reserved}
+		u.Final, parts, micros(u.ExpiresAt), u.GrantID, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.StoredAt), joinKey(r.Asset), r.reserved,
+	}
 }
 
 // joinKey names a final upload by its owner and its parts in order, so that joining them twice gives one row; nil for all others.

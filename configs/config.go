@@ -108,7 +108,7 @@ type Uploads struct {
 
 // Storage is the local disk under DataDir.
 type Storage struct {
-	MinFree Size // uploads are refused when less would stay free
+	MinFree Size // uploads are refused when less would stay free; 0: 64 MiB, or 5 % of a small disk
 }
 
 // Cache bounds what is remembered in memory.
@@ -138,11 +138,10 @@ func Default() Config {
 		Links:         Links{TTL: time.Hour, MaxTTL: 7 * 24 * time.Hour},
 		Uploads: Uploads{
 			MaxSize: 50 << 30, Expiry: 7 * 24 * time.Hour,
-			StallAfter: 5 * time.Second, IdleTimeout: 60 * time.Second, Ack: AckFast,
+			StallAfter: 300 * time.Millisecond, IdleTimeout: 60 * time.Second, Ack: AckFast,
 		},
-		Storage: Storage{MinFree: 256 << 20},
-		Cache:   Cache{Assets: 100_000},
-		Log:     Log{Level: "info", Format: "auto", Access: true},
+		Cache: Cache{Assets: 100_000},
+		Log:   Log{Level: "info", Format: "auto", Access: true},
 	}
 }
 

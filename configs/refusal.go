@@ -3,7 +3,7 @@ package configs
 import "errors"
 
 // Refusal says in one line why something cannot be, and in another what to do about it. Both are for the operator and hold no secret.
-type Refusal struct { //nolint:errname // reads as what it is: configs.Refusal
+type Refusal struct {
 	Cause string
 	Fix   string
 	Err   error // for errors.Is; not printed

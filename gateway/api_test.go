@@ -25,7 +25,7 @@ import (
 )
 
 // A flag has to be a package variable.
-var update = flag.Bool("update", false, "rewrite testdata/exchanges and openapi.json") //nolint:gochecknoglobals // see above
+var update = flag.Bool("update", false, "rewrite testdata/exchanges and openapi.json")
 
 const hex24 = "507f1f77bcf86cd799439011"
 

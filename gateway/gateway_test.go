@@ -347,8 +347,6 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func media0(n byte) media.Asset { return media.Asset{ID: idOf(n), Owner: "ida"} }
-
 func hashOf(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -56,7 +56,7 @@ func (s *keySet) run(ctx context.Context) error {
 		wait := jwksFresh
 		if err := s.refresh(ctx, 0); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // told to stop
 			}
 			s.logger.WarnContext(ctx, "reading the JWKS", "error", err)
 			wait = jwksAgain

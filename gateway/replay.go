@@ -39,7 +39,7 @@ func newReplays(limit int, now func() time.Time) *replays {
 // do answers from memory when the key has come before, and else acts and remembers. The same key with another request is media.Conflict.
 // A request whose twin still runs waits for it. Failures are not remembered: they may be tried again.
 func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any, error)) (answer any, again bool, err error) {
-	k, print := sha256.Sum256(key), sha256.Sum256(request)
+	k, sum := sha256.Sum256(key), sha256.Sum256(request)
 	for {
 		rs.mu.Lock()
 		e, found := rs.byKey[k]
@@ -52,7 +52,7 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 		}
 		r := e.Value.(*replay)
 		rs.mu.Unlock()
-		if r.print != print {
+		if r.print != sum {
 			return nil, false, &media.Error{
 				Kind: media.Conflict, Code: "idempotency_key_reused", Field: "header.Idempotency-Key", Detail: "this Idempotency-Key came before with another request",
 			}
@@ -66,7 +66,7 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 			return r.answer, true, nil
 		}
 	}
-	r := &replay{key: k, print: print, at: rs.now(), done: make(chan struct{}), failed: true}
+	r := &replay{key: k, print: sum, at: rs.now(), done: make(chan struct{}), failed: true}
 	e := rs.order.PushBack(r)
 	rs.byKey[k] = e
 	for rs.order.Len() > rs.limit {

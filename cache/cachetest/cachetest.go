@@ -127,7 +127,7 @@ func (b *bench) sees(ctx context.Context, id media.AssetID, version int64, kind 
 	a, err := b.Asset(ctx, id)
 	switch {
 	case version == 0 && !errors.Is(err, kind):
-		return fmt.Errorf("Asset = version %d, %w, want %v", a.Version, err, kind)
+		return fmt.Errorf("Asset = version %d, %w, want %w", a.Version, err, kind)
 	case version != 0 && (err != nil || a.Version != version || a.ID != id):
 		return fmt.Errorf("Asset = version %d, %w, want version %d", a.Version, err, version)
 	}

@@ -15,8 +15,10 @@ func Bench(b *testing.B, open Open) {
 	asset := func() media.Asset {
 		now := time.Now()
 		id := media.NewAssetID(now)
-		return media.Asset{ID: id, State: media.Uploading, Owner: "u1", Size: 100, Filename: "a.bin", MIMEType: "video/mp4", Type: media.Video,
-			StorageType: media.Local, Backend: "disk", Key: id.String(), CreatedAt: now}
+		return media.Asset{
+			ID: id, State: media.Uploading, Owner: "u1", Size: 100, Filename: "a.bin", MIMEType: "video/mp4", Type: media.Video,
+			StorageType: media.Local, Backend: "disk", Key: id.String(), CreatedAt: now,
+		}
 	}
 	b.Run("asset by id", func(b *testing.B) {
 		c := open(b, catalogue.Options{})

@@ -69,8 +69,10 @@ func (f *Fixture) ctx() context.Context { return f.Context() }
 func (f *Fixture) upload(change ...func(*media.Asset)) media.Asset {
 	now := f.now()
 	id := media.NewAssetID(now)
-	a := media.Asset{ID: id, State: media.Uploading, Owner: "u1", Size: 100, Filename: "a.bin", MIMEType: "video/mp4", Type: media.Video,
-		StorageType: media.Local, Backend: "disk", Key: "k/" + id.String(), CreatedAt: now}
+	a := media.Asset{
+		ID: id, State: media.Uploading, Owner: "u1", Size: 100, Filename: "a.bin", MIMEType: "video/mp4", Type: media.Video,
+		StorageType: media.Local, Backend: "disk", Key: "k/" + id.String(), CreatedAt: now,
+	}
 	for _, c := range change {
 		c(&a)
 	}

@@ -16,11 +16,15 @@ func (f *Fixture) everything() media.Asset {
 	return f.upload(func(a *media.Asset) {
 		a.Title, a.Size, a.Duration, a.FailReason = "Über 日本", 5<<32, 1500*time.Millisecond, "because"
 		a.ExternalURL, a.Public, a.Epoch, a.SHA256 = "https://x.example/y", true, 4_000_000_000, sum("x")
-		a.Placement = media.Placement{Kind: media.CourseVideo, CourseID: entity(1), LessonID: entity(2), ModuleID: entity(3),
+		a.Placement = media.Placement{
+			Kind: media.CourseVideo, CourseID: entity(1), LessonID: entity(2), ModuleID: entity(3),
 			VideoType: media.LessonVideo, ResourceName: "r", ResourceType: media.ResourcePDF, AltText: "alt", Position: 7,
-			Reference: media.Subject{Type: media.Page, ID: "about"}}
-		a.Upload = media.Upload{Metadata: "filename YQ==,\x00\xff\xfe binary", Parts: []media.AssetID{media.NewAssetID(f.now()), media.NewAssetID(f.now())},
-			Final: true, ExpiresAt: f.now(), GrantID: "g"}
+			Reference: media.Subject{Type: media.Page, ID: "about"},
+		}
+		a.Upload = media.Upload{
+			Metadata: "filename YQ==,\x00\xff\xfe binary", Parts: []media.AssetID{media.NewAssetID(f.now()), media.NewAssetID(f.now())},
+			Final: true, ExpiresAt: f.now(), GrantID: "g",
+		}
 	})
 }
 
@@ -206,8 +210,8 @@ func endings() []Promise {
 			f.want("no list has it", len(f.list(media.Query{AnyOwner: true})) == 0)
 			f.must(f.Forget(f.ctx(), a.ID))
 			f.must(f.Forget(f.ctx(), a.ID))
-			for range f.Doomed(f.ctx()) {
-				f.Fatal("a forgotten row is still there")
+			for a, err := range f.Doomed(f.ctx()) {
+				f.Fatalf("a forgotten row is still there: %v, %v", a.ID, err)
 			}
 		}},
 		{"each committed change is told", func(f *Fixture) {

@@ -136,8 +136,10 @@ func shelf() []Promise {
 			f.refuses(err, media.NotFound)
 		}},
 		{"add writes a ready row with an id of its own", func(f *Fixture) {
-			got, err := f.Add(f.ctx(), media.Asset{Owner: "u1", StorageType: media.Cloud, ExternalURL: "https://x.example/v", MIMEType: "video/mp4",
-				Placement: media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.User, ID: entity(1)}}})
+			got, err := f.Add(f.ctx(), media.Asset{
+				Owner: "u1", StorageType: media.Cloud, ExternalURL: "https://x.example/v", MIMEType: "video/mp4",
+				Placement: media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.User, ID: entity(1)}},
+			})
 			f.must(err)
 			f.want("it is ready", got.State == media.Ready && !got.ID.IsZero() && got.Type == media.Video)
 			f.want("it is listed", len(f.list(media.Query{Owner: "u1", Reference: media.Subject{ID: entity(1)}})) == 1)

@@ -137,17 +137,23 @@ func startError(cfg *pgxpool.Config, err error) error {
 	pg, isPg := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case isPg && (pg.Code == "28P01" || pg.Code == "28000"):
-		return &StartError{Cause: WrongPassword, Err: err,
+		return &StartError{
+			Cause: WrongPassword, Err: err,
 			Text: fmt.Sprintf("PostgreSQL at %s refuses user %q: wrong password, or no such user", at, c.User),
-			Fix:  fmt.Sprintf("set DB_USER and DB_PASSWORD to what the server knows, or as its superuser: ALTER ROLE %q PASSWORD '…'", c.User)}
+			Fix:  fmt.Sprintf("set DB_USER and DB_PASSWORD to what the server knows, or as its superuser: ALTER ROLE %q PASSWORD '…'", c.User),
+		}
 	case isPg && pg.Code == "3D000":
-		return &StartError{Cause: MissingDatabase, Err: err,
+		return &StartError{
+			Cause: MissingDatabase, Err: err,
 			Text: fmt.Sprintf("PostgreSQL at %s has no database %q", at, c.Database),
-			Fix:  fmt.Sprintf("create it: CREATE DATABASE %q OWNER %q; or set DB_NAME to one that exists", c.Database, c.User)}
+			Fix:  fmt.Sprintf("create it: CREATE DATABASE %q OWNER %q; or set DB_NAME to one that exists", c.Database, c.User),
+		}
 	case unreachable(err):
-		return &StartError{Cause: Unreachable, Err: err,
+		return &StartError{
+			Cause: Unreachable, Err: err,
 			Text: "PostgreSQL does not answer at " + at,
-			Fix:  "start it, or set DB_HOST and DB_PORT to where it runs; DB_ENABLED=false keeps the catalogue in a file instead"}
+			Fix:  "start it, or set DB_HOST and DB_PORT to where it runs; DB_ENABLED=false keeps the catalogue in a file instead",
+		}
 	}
 	return &StartError{Cause: OtherCause, Err: err, Text: "PostgreSQL at " + at + " cannot be used: " + err.Error(), Fix: "see the server's log"}
 }

@@ -73,6 +73,8 @@ func unreachable(err error) bool {
 }
 
 func unavailable(err error) error {
-	return &media.Error{Kind: media.Unavailable, Code: "catalogue_unavailable", Detail: "the catalogue is away for now",
-		RetryAfter: time.Second, Err: err}
+	return &media.Error{
+		Kind: media.Unavailable, Code: "catalogue_unavailable", Detail: "the catalogue is away for now",
+		RetryAfter: time.Second, Err: err,
+	}
 }

@@ -46,17 +46,24 @@ func fill(t *testing.T, conn *pgx.Conn, rebuild ...string) {
 	types := []media.Type{media.Image, media.Video, media.Document, media.Audio}
 	states := []string{"uploading", "stored", "ready", "ready", "ready", "ready", "ready", "ready", "ready", "ready"}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	columns := []string{"id", "state", "owner", "size", "media_type", "storage_type", "backend", "object_key", "is_public", "access_count", "kind",
+	columns := []string{
+		"id", "state", "owner", "size", "media_type", "storage_type", "backend", "object_key", "is_public", "access_count", "kind",
 		"product_id", "course_id", "lesson_id", "video_type", "resource_type", "is_main_image", "reference_type", "reference_id", "metadata", "parts",
-		"created_at", "updated_at"}
+		"created_at", "updated_at",
+	}
 	rows := pgx.CopyFromSlice(manyRows, func(i int) ([]any, error) {
 		at := start.Add(time.Duration(i) * time.Second)
 		id := media.NewAssetID(at)
 		group := fmt.Sprintf("%024x", i/4%500)
-		return []any{[16]byte(id), states[i/7%10], fmt.Sprintf("u%d", i%50), int64(i * 7919 % 1_000_003), string(types[i/5%3+b2i(i%200 == 3)*(3-i/5%3)]), string(storages[i/3%8]), "disk",
+		return []any{
+			[16]byte(id), states[i/7%10], fmt.Sprintf("u%d", i%50), int64(i * 7919 % 1_000_003), string(types[i/5%3+b2i(i%200 == 3)*(3-i/5%3)]), string(storages[i/3%8]), "disk",
 			id.String(), i%20 == 0, int64(i * 104_729 % 10_007), string(kinds[i%4]), group, group, fmt.Sprintf("%024x", i/4%5000),
 			[]string{"intro", "lesson", "module"}[i%3], []string{"pdf", "code"}[b2i(i%200 == 2)], i/4 < 500 && i%4 == 0,
-			[]string{"user", "page", "review", "order"}[i/4%4], fmt.Sprintf("%024x", i/4%5000), []byte{}, []byte{}, at.UnixMicro(), at.UnixMicro()}, nil
+			[]string{"user", "page", "review", "order"}[i/4%4], fmt.Sprintf("%024x", i/4%5000),
+			[]byte{},
+			[]byte{},
+			at.UnixMicro(), at.UnixMicro(),
+		}, nil
 	})
 	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"assets"}, columns, rows); err != nil || n != manyRows {
 		t.Fatalf("copied %d rows: %v", n, err)
@@ -172,7 +179,7 @@ func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // nothing is left to be told
+	defer conn.Close(context.Background())
 	rebuild := unindex(t, conn)
 	fill(t, conn, rebuild...)
 	for _, p := range purposes() {

@@ -169,7 +169,7 @@ func TestAPoolThatIsUsedUpIsUnavailable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close() //nolint:errcheck // never fails
+	defer e.Close()
 	err = e.Read(t.Context(), func(catalogue.Querier) error {
 		return e.Read(t.Context(), func(catalogue.Querier) error { return nil })
 	})

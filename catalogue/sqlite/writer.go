@@ -47,8 +47,10 @@ type writer struct {
 }
 
 func startWriter(db *sql.DB, conn *sql.Conn, b *ballast, log *slog.Logger) *writer {
-	w := &writer{db: db, conn: conn, ballast: b, log: log, jobs: make(chan *job, maxGroup), stop: make(chan struct{}),
-		stopped: make(chan struct{}), prepared: map[string]*sql.Stmt{}}
+	w := &writer{
+		db: db, conn: conn, ballast: b, log: log, jobs: make(chan *job, maxGroup), stop: make(chan struct{}),
+		stopped: make(chan struct{}), prepared: map[string]*sql.Stmt{},
+	}
 	go w.run()
 	return w
 }

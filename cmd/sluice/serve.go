@@ -182,8 +182,7 @@ func (a *application) serve(ctx context.Context, c *configs.Config, l net.Listen
 	return err
 }
 
-// drain waits for the signal, takes the node out of its balancer, stops the listener, and after half of the grace asks uploads to answer
-// with what they have.
+// drain waits for the signal, takes the node out of its balancer, asks uploads to answer with what they have, and stops the listener.
 func (a *application) drain(ctx, serving context.Context, stopServing func(), c *configs.Config, log *slog.Logger) {
 	select {
 	case <-ctx.Done():

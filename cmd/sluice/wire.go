@@ -66,7 +66,7 @@ func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *
 	if err != nil {
 		return nil, fmt.Errorf("open the journal of counts: %w", err)
 	}
-	disk, err := local.Open(c.Path("files"), local.Options{MinFree: floor(c.Storage.MinFree), Logger: log})
+	disk, err := local.Open(c.Path("files"), local.Options{MinFree: int64(c.Storage.MinFree), Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the local storage: %w", err)
 	}
@@ -144,14 +144,6 @@ func catalogueName(c *configs.Config) string {
 func probeFolder(dir string) error {
 	_, err := os.Stat(dir)
 	return err
-}
-
-// floor translates "0: none" into the driver's words.
-func floor(s configs.Size) int64 {
-	if s == 0 {
-		return -1
-	}
-	return int64(s)
 }
 
 func accessLog(c *configs.Config, log *slog.Logger) *slog.Logger {

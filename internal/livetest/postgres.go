@@ -164,7 +164,7 @@ func (s *PostgresServer) create() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // answers at once
+	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (s *PostgresServer) create() error {
 }
 
 func (s *PostgresServer) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:gosec,noctx // Debian's own program; it ends by signal
+	cmd := exec.Command(filepath.Join(s.bin, name), args...) // Debian's own program; it ends by signal
 	cmd.Dir = s.dir
 	// A test process that is killed takes its server along.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGQUIT}

@@ -72,7 +72,7 @@ func victim(ctx context.Context, dir, dieAt string) error {
 		var n int64
 		n, err = w.Append(ctx, at, bytes.NewReader(want[at:min(at+piece, wholeSize)]))
 		at += n
-		fmt.Println(at) //nolint:forbidigo // the pipe to the parent
+		fmt.Println(at) // the pipe to the parent
 	}
 	if err != nil {
 		return err
@@ -80,14 +80,14 @@ func victim(ctx context.Context, dir, dieAt string) error {
 	if _, err := w.Commit(ctx); err != nil {
 		return err
 	}
-	fmt.Println("committed") //nolint:forbidigo // the pipe to the parent
+	fmt.Println("committed") // the pipe to the parent
 	if _, err := d.Concat(ctx, joinedKey, []string{key, key}); err != nil {
 		return err
 	}
 	if err := d.Delete(ctx, joinedKey); err != nil {
 		return err
 	}
-	fmt.Println("done") //nolint:forbidigo // the pipe to the parent
+	fmt.Println("done") // the pipe to the parent
 	return nil
 }
 

@@ -250,7 +250,8 @@ func listing() []promise {
 			for _, k := range []string{"7f/a", "7f/b", "7f/c"} {
 				f.put(k, noise(3, 1))
 			}
-			for range f.d.List(f.ctx(), "") {
+			for _, err := range f.d.List(f.ctx(), "") {
+				f.must("list", err)
 				break
 			}
 			f.wantList("list", f.list(""), "7f/a 7f/b 7f/c")
