@@ -310,6 +310,25 @@ func TestGrants(t *testing.T) {
 			}
 		}
 	}
+	byCourse := mint(media.UploadGrant{Placement: &media.Placement{CourseID: course}})
+	rep := post(byCourse, "Upload-Length", "5", "Upload-Metadata", video)
+	if rep.status != http.StatusCreated {
+		t.Fatalf("a grant for a course: got %d %s, want 201", rep.status, rep.body)
+	}
+	if p := b.row(rep.header.Get("Location")).Placement; p.Kind != media.CourseVideo || p.VideoType != media.IntroVideo {
+		t.Errorf("a video by a grant for a course: got placement %+v, want an intro video of it", p)
+	}
+	for field, p := range map[string]media.Placement{
+		"mongoCourseId":  {CourseID: "xyz"},
+		"mongoProductId": {Kind: media.ProductImage},
+		"kind":           {Kind: "hologram"},
+		"referenceType":  {Reference: media.Subject{ID: course}},
+	} {
+		_, _, err := b.s.Grant(t.Context(), staff, media.UploadGrant{Placement: &p}, 0)
+		if e, ok := errors.AsType[*media.Error](err); !ok || e.Kind != media.Invalid || e.Field != field {
+			t.Errorf("a grant for %+v: got %v, want invalid %s", p, err, field)
+		}
+	}
 	if rep := post("forged", "Upload-Length", "5"); rep.status != http.StatusForbidden {
 		t.Errorf("a forged grant: got %d, want 403", rep.status)
 	}

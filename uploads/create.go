@@ -68,9 +68,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 func (s *Service) created(h http.Header, a media.Asset) {
 	h.Set("Location", s.url(a.ID))
 	h.Set("Sluice-Media-Id", a.ID.String())
-	if !a.State.Finished() {
-		setExpires(h, a)
-	}
+	setExpires(h, a)
 }
 
 // discard removes what a refused creation has made: its client was told no URL and will come again. What a cut body left stays until it
@@ -191,6 +189,12 @@ func applyGrant(a *media.Asset, g media.UploadGrant) error {
 			return refuse("kind", "says another place for the upload")
 		}
 		a.Placement = *g.Placement
+		if a.Placement.Kind == "" {
+			a.Placement.Kind = kindOf(a)
+		}
+		if err := complete(a); err != nil {
+			return err
+		}
 	}
 	a.Owner, a.Upload.GrantID = g.Owner, g.ID
 	return nil
@@ -199,7 +203,7 @@ func applyGrant(a *media.Asset, g media.UploadGrant) error {
 // samePlace reports whether the client asked for nothing beside what the grant gives.
 func samePlace(asked, given media.Placement) bool {
 	same := func(a, b string) bool { return a == "" || a == b }
-	return (asked.Kind == media.Generic || asked.Kind == given.Kind) && same(asked.ProductID, given.ProductID) &&
+	return (asked.Kind == media.Generic || given.Kind == "" || asked.Kind == given.Kind) && same(asked.ProductID, given.ProductID) &&
 		same(asked.CourseID, given.CourseID) && same(asked.LessonID, given.LessonID) && same(asked.ModuleID, given.ModuleID) &&
 		(asked.Reference.IsZero() || asked.Reference == given.Reference)
 }

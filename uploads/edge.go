@@ -160,9 +160,7 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request, method string, 
 	out := w.Header()
 	if method == http.MethodPatch {
 		out[hOffset] = a.header[hOffset]
-		if now := u.asset(); !now.State.Finished() {
-			setExpires(out, now)
-		}
+		setExpires(out, u.asset())
 	}
 	out.Set("Sluice-Media-Id", row.ID.String())
 	w.WriteHeader(http.StatusNoContent)

@@ -96,11 +96,16 @@ func (s *Service) Grant(_ context.Context, p media.Principal, g media.UploadGran
 	}
 	for _, t := range g.MIMETypes {
 		if !validTypePattern(t) {
-			return fail(&media.Error{Kind: media.Invalid, Detail: "types look like video/* or image/png", Field: "mimeTypes"})
+			return fail(&media.Error{Kind: media.Invalid, Detail: "types look like video/* or image/png", Field: "types"})
 		}
 	}
 	if _, err := s.store.Backend(g.Backend); err != nil {
 		return fail(err)
+	}
+	if g.Placement != nil {
+		if err := checkPlace(*g.Placement); err != nil {
+			return fail(err)
+		}
 	}
 	if ttl == 0 {
 		ttl = defaultGrantTTL

@@ -60,6 +60,8 @@ func tusdFails() []string {
 		"a creation needs the protocol version",
 		"a creation of another version is refused",
 		"a creation says when it expires",
+		"a finished part says when it expires",
+		"the last PATCH of a part says when it expires",
 		"a declared length over the limit is refused",
 		"a final upload has no length of its own",
 		"a final upload of an ordinary one is refused",

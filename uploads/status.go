@@ -50,9 +50,7 @@ func (s *Service) describeHead(h http.Header, row media.Asset, off int64) {
 	if row.Upload.Metadata != "" {
 		h.Set(hMetadata, row.Upload.Metadata)
 	}
-	if !row.State.Finished() {
-		setExpires(h, row)
-	}
+	setExpires(h, row)
 	switch {
 	case row.Upload.Partial:
 		h.Set(hConcat, "partial")

@@ -152,6 +152,10 @@ func concats() []scenario {
 	plain := exchange{method: http.MethodPost, header: hs{"Upload-Length": "3", "Content-Type": chunk}, body: "abc", status: []int{201}, save: "y"}
 	open := exchange{method: http.MethodPost, header: hs{"Upload-Length": "3", "Upload-Concat": "partial"}, status: []int{201}, save: "x"}
 	asPart := exchange{method: http.MethodHead, to: "#x", status: []int{200, 204}, want: hs{"Upload-Concat": "partial", "Upload-Offset": "3"}}
+	lapses := part("x", "abc")
+	lapses.want = hs{"Upload-Expires": "*"}
+	lapsesBy := patch("0", "abc", 204)
+	lapsesBy.to, lapsesBy.want = "#x", hs{"Upload-Expires": "*"}
 	value := func(v string) []exchange { return []exchange{post(hs{"Upload-Length": "3", "Upload-Concat": v}, 400)} }
 	withLength := final("{x}", 400)
 	withLength.header = hs{"Upload-Concat": "final;{x}", "Upload-Length": "3"}
@@ -160,6 +164,10 @@ func concats() []scenario {
 	withBytes.body = "xyz"
 	return []scenario{
 		{name: "a partial upload says so", steps: []exchange{part("x", "abc"), asPart}},
+		{name: "a finished part says when it expires", steps: []exchange{lapses, {
+			method: http.MethodHead, to: "#x", status: []int{200, 204}, want: hs{"Upload-Expires": "*"},
+		}}},
+		{name: "the last PATCH of a part says when it expires", steps: []exchange{open, lapsesBy}},
 		{name: "parts are joined", steps: []exchange{part("x", "abc"), part("y", "def"), final("{x} {y}", 201), head("6", hs{"Upload-Length": "6", "Upload-Concat": "final;{x} {y}"})}},
 		{name: "one part twice is joined", steps: []exchange{part("x", "abc"), final("{x} {x}", 201), head("6", nil)}},
 		{name: "joining again answers the same upload", steps: []exchange{part("x", "abc"), part("y", "def"), final("{x} {y}", 201), {
