@@ -292,6 +292,15 @@ func TestCORS(t *testing.T) {
 	if resp, _ := w.do("OPTIONS", "/api/media", "", "Origin: https://evil.example", "Access-Control-Request-Method: PATCH"); resp.Header.Get("Access-Control-Allow-Methods") != "" {
 		t.Errorf("a stranger's preflight: got %v", resp.Header)
 	}
+	for path, want := range map[string]string{
+		"/api/media": "GET, HEAD, POST, OPTIONS",
+		"/api/links": "POST, OPTIONS",
+		"/api/media/019b0000-0000-7000-8000-000000000000/content": "GET, HEAD, OPTIONS",
+	} {
+		if resp, body := w.do("OPTIONS", path, ""); resp.StatusCode != 204 || resp.Header.Get("Allow") != want || body != "" {
+			t.Errorf("OPTIONS %s: got %d, Allow %q, body %q, want 204 and %q", path, resp.StatusCode, resp.Header.Get("Allow"), body, want)
+		}
+	}
 	all := setup(t, func(o *gateway.Options) { o.CORSOrigins = []string{"*"} })
 	if resp, _ := all.do("GET", "/livez", "", "Origin: https://evil.example"); resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("*: got %v", resp.Header)

@@ -368,10 +368,15 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request) {
 	if g.cors.handle(w, r) {
 		return
 	}
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	a, own, err := g.contentOf(r)
 	if err != nil {
 		if p, ok := err.(*Problem); ok && p.Status == http.StatusMethodNotAllowed { //nolint:errorlint // made below, never wrapped
-			w.Header().Set("Allow", "GET, HEAD")
+			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		}
 		g.n.Problems.Write(w, r, err)
 		return

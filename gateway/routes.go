@@ -31,6 +31,13 @@ func (g *Gateway) route() error {
 		g.n.Problems.Write(c.Writer, c.Request, &media.Error{Kind: media.NotFound, Code: "no_such_route", Detail: "there is nothing at this path"})
 	})
 	e.NoMethod(func(c *gin.Context) {
+		h := c.Writer.Header()
+		h.Set("Allow", allowed(h.Get("Allow")))
+		if c.Request.Method == http.MethodOptions {
+			c.Status(http.StatusNoContent)
+			c.Writer.WriteHeaderNow()
+			return
+		}
 		g.n.Problems.Write(c.Writer, c.Request, methodNotAllowed())
 	})
 	g.engine = e
@@ -45,6 +52,14 @@ func (g *Gateway) route() error {
 	describeBare(api.OpenAPI())
 	e.GET("/metrics", g.serveMetrics)
 	return g.routeDocs(api.OpenAPI())
+}
+
+// allowed adds to gin's list of routed methods the two that are answered beside it (RFC 9110, sections 9.3.2 and 9.3.7).
+func allowed(routed string) string {
+	if strings.Contains(routed, http.MethodGet) {
+		routed = strings.Replace(routed, http.MethodGet, "GET, HEAD", 1)
+	}
+	return routed + ", " + http.MethodOptions
 }
 
 func humaConfig() huma.Config {

@@ -71,7 +71,7 @@ type GrantRequest struct {
 	MaxSize   int64    `json:"maxSize,omitempty" minimum:"0" doc:"Bytes; 0: the gateway's own limit"`
 	Types     []string `json:"types,omitempty" maxItems:"50" doc:"Allowed MIME types; video/* is all video" example:"[\"video/*\"]"`
 	Storage   string   `json:"storage,omitempty" maxLength:"64" doc:"A configured backend"`
-	ExpiresIn int64    `json:"expiresIn,omitempty" minimum:"1" maximum:"31622400" doc:"Seconds; default 3600"`
+	ExpiresIn int64    `json:"expiresIn,omitempty" minimum:"1" maximum:"604800" doc:"Seconds; default 3600, at most a week"`
 	PlacementJSON
 }
 
