@@ -56,6 +56,7 @@ func execute(ctx context.Context, args []string, s surroundings) (code int) {
 		kong.Name("sluice"), kong.Description(description), kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(c int) { panic(exited(c)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.WithHyphenPrefixedParameters(true), // --sort -size
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
 	)
 	if err != nil {
@@ -68,7 +69,8 @@ func execute(ctx context.Context, args []string, s surroundings) (code int) {
 	if err != nil {
 		var p *kong.ParseError
 		if errors.As(err, &p) && p.Context != nil {
-			say(s.stderr, "sluice: %v\nfix: sluice %s --help shows what it takes\n", err, p.Context.Command())
+			command := strings.TrimSpace("sluice " + p.Context.Command())
+			say(s.stderr, "sluice: %v\nfix: %s --help shows what it takes\n", err, command)
 		} else {
 			say(s.stderr, "sluice: %v\nfix: sluice --help shows the commands\n", err)
 		}
