@@ -198,7 +198,8 @@ func (r *runner) check(x exchange, res *http.Response, body []byte) error {
 			return fmt.Errorf("got %s %q, want %q", k, got, r.fill(want))
 		}
 	}
-	if x.method != http.MethodOptions && res.Header.Get("Tus-Resumable") != "1.0.0" {
+	// 431 is said by the HTTP server, of a request whose headers nobody has read.
+	if x.method != http.MethodOptions && res.StatusCode != http.StatusRequestHeaderFieldsTooLarge && res.Header.Get("Tus-Resumable") != "1.0.0" {
 		return fmt.Errorf("got Tus-Resumable %q, want it in every response", res.Header.Get("Tus-Resumable"))
 	}
 	if x.empty && len(body) > 0 {
