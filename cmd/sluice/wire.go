@@ -34,6 +34,7 @@ const localBackend = "local"
 // application is everything that serves, wired.
 type application struct {
 	catalogue *catalogue.Catalogue
+	disk      *local.Driver
 	assets    *cache.Assets
 	counter   *analytics.Counter
 	uploads   *uploads.Service
@@ -57,26 +58,29 @@ func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *
 	if a.assets, err = cache.NewAssets(books, cache.Options{Size: c.Cache.Assets, Logger: log}); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	changed.tell(a.assets.Invalidate)
 	// Before the store is opened: the journal's lock keeps a second process away from the data directory.
-	a.counter, err = analytics.NewCounter(books, c.Path("journal"), analytics.CounterOptions{CloseWait: 2 * time.Second, Logger: log})
+	a.counter, err = analytics.NewCounter(books, c.Path("journal"), analytics.CounterOptions{CloseWait: countsWait, Logger: log})
 	if errors.Is(err, analytics.ErrInUse) {
 		return nil, refuse(err, "stop it, or give this one another with --data-dir", "another gateway runs on the data directory %s", c.DataDir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the journal of counts: %w", err)
 	}
-	disk, err := local.Open(c.Path("files"), local.Options{MinFree: int64(c.Storage.MinFree), Logger: log})
+	a.disk, err = local.Open(c.Path("files"), local.Options{MinFree: int64(c.Storage.MinFree), Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the local storage: %w", err)
 	}
-	store, err := storage.New([]storage.Backend{{Name: localBackend, Type: media.Local, Driver: disk}})
+	store, err := storage.New([]storage.Backend{{Name: localBackend, Type: media.Local, Driver: a.disk}})
 	if err != nil {
 		return nil, fmt.Errorf("open the storage: %w", err)
 	}
 	if err := a.wireEdge(c, store, ring, log); err != nil {
 		return nil, err
 	}
+	changed.tell(func(id media.AssetID) {
+		a.assets.Invalidate(id)
+		a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
+	})
 	return a, nil
 }
 
@@ -121,7 +125,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		Grants:  a.uploads, Uploads: a.uploads, Playback: player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
-		ShutdownGrace: c.ShutdownGrace,
+		ShutdownGrace: shutdownGrace(c),
 		Checks: []gateway.Check{
 			// Known media go on playing without it (contracts, section 3): it degrades and does not stop.
 			{Name: catalogueName(c), Probe: a.catalogue.Ping},
@@ -202,7 +206,7 @@ func openPostgres(ctx context.Context, c *configs.Config, o catalogue.Options) (
 	}
 }
 
-// changes passes what the catalogue says to a cache that is built after it.
+// changes passes what the catalogue says to those who remember rows, which are built after it.
 type changes struct {
 	f atomic.Pointer[func(media.AssetID)]
 }
@@ -237,6 +241,9 @@ func (a *application) close() error {
 	}
 	if a.assets != nil {
 		errs = append(errs, a.assets.Close())
+	}
+	if a.disk != nil {
+		errs = append(errs, a.disk.Close())
 	}
 	return errors.Join(append(errs, a.catalogue.Close())...)
 }
