@@ -127,6 +127,9 @@ type Log struct {
 	Access bool   // one line per request
 }
 
+// MaxStop bounds the drain delay and the grace together. What is left of the 10 s of a stop settles counts and closes.
+const MaxStop = 8 * time.Second
+
 // Default gives the configuration of a machine that was told nothing: the embedded catalogue, loopback only.
 func Default() Config {
 	return Config{
@@ -242,8 +245,9 @@ func (c *Config) checkLimits() error {
 	if c.Uploads.Expiry < time.Minute {
 		return refuse("uploads.expiry (SLUICE_UPLOAD_EXPIRY) is under a minute", "give an upload time to go on, as in 24h", nil)
 	}
-	if c.ShutdownGrace > 8*time.Second {
-		return refuse("shutdown_grace (SLUICE_SHUTDOWN_GRACE) is over 8s", "a stop must end within 10s; set at most 8s", nil)
+	if c.DrainDelay+c.ShutdownGrace > MaxStop {
+		return refuse(fmt.Sprintf("drain_delay (SLUICE_DRAIN_DELAY) and shutdown_grace (SLUICE_SHUTDOWN_GRACE) together are over %v", MaxStop),
+			"a stop must end within 10s: lower one of them", nil)
 	}
 	if c.DB.Enabled && c.DB.URL.Empty() && (c.DB.Name == "" || c.DB.Host == "") {
 		return refuse("DB_ENABLED is true and DB_NAME or DB_HOST is empty", "set both, or DATABASE_URL", nil)

@@ -167,6 +167,7 @@ func TestRefusals(t *testing.T) {
 		"a proxy by name":        {env: "SLUICE_TRUSTED_PROXIES=proxy", cause: "neither an address nor a network"},
 		"a listen without sense": {env: "LISTEN=a:b:c", cause: "listen address"},
 		"a slow stop":            {env: "SLUICE_SHUTDOWN_GRACE=1m", cause: "over 8s"},
+		"a slow stop in sum":     {env: "SLUICE_DRAIN_DELAY=4s", yaml: "shutdown_grace: 5s", cause: "over 8s", fix: "lower one"},
 		"a short secret":         {env: "SLUICE_PROFILE=production JWT_SECRET=short", cause: "shorter than 32 bytes"},
 		"a sample secret":        {env: "SLUICE_PROFILE=production JWT_SECRET=your-secret-key-change-me-in-production", cause: "sample from documentation"},
 		"a repetitive secret":    {env: "SLUICE_PROFILE=production JWT_SECRET=abababababababababababababababababab", cause: "sample from documentation"},

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,22 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"sluice": mai
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// freeAddress picks one nobody has, below the range of outgoing connections.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		var b [2]byte
+		_, _ = rand.Read(b[:])
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+(int(b[0])<<8|int(b[1]))%12000))
+		if l, err := net.Listen("tcp", at); err == nil {
+			_ = l.Close() // nothing was accepted
+			return at
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // output is what a command has written, with a way to wait for a text.

@@ -15,6 +15,7 @@ import (
 
 	"sluice/catalogue"
 	"sluice/configs"
+	"sluice/media"
 )
 
 type serveCommand struct {
@@ -33,8 +34,8 @@ func (serveCommand) Help() string {
   DB_ENABLED=true DB_NAME="ebay lms" DB_USER=lms DB_PASSWORD=... sluice serve
   SLUICE_PROFILE=production JWT_SECRET=... SLUICE_SIGNING_KEYS=1:sign:... sluice serve
 
-SIGTERM or Ctrl-C stops it within 10 seconds: /readyz says 503, running requests go on for a while, uploads keep
-the bytes that came. A second one ends it at once. Without a database at start it waits SLUICE_DB_CONNECT_WAIT.`
+SIGTERM or Ctrl-C stops it within 10 seconds: /readyz says 503 for SLUICE_DRAIN_DELAY, then the listener closes, running
+requests go on for SLUICE_SHUTDOWN_GRACE, uploads keep the bytes that came. A second one ends it at once. Without a database at start it waits SLUICE_DB_CONNECT_WAIT.`
 }
 
 // Run serves until a signal.
@@ -58,8 +59,25 @@ func (c *serveCommand) Run(ctx context.Context, s surroundings) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // Serve has closed it already, unless the start failed
+	operators, err := listenForOperators(ctx, &l.Config)
+	if err != nil {
+		return err
+	}
+	if operators != nil {
+		defer func() { _ = operators.Close() }() // as above
+	}
 	log := newLogger(&l.Config, s)
+	if n := len(l.JWT.Secret.Reveal()); n > 0 && n < configs.MinSecret {
+		log.Warn("a short secret can be guessed: production refuses it", slog.String("variable", "JWT_SECRET"), slog.Int("bytes", n), slog.Int("least", configs.MinSecret))
+	}
 	a, err := start(ctx, l, s.stdout, log)
+	if ctx.Err() != nil && (err == nil || errors.Is(err, media.Unavailable) || errors.Is(err, context.Canceled)) {
+		log.Info("stopped before it served")
+		if a == nil {
+			return nil
+		}
+		return a.close() //nolint:contextcheck // ctx has ended: closing has limits of its own
+	}
 	if err != nil {
 		return err
 	}
@@ -68,7 +86,37 @@ func (c *serveCommand) Run(ctx context.Context, s surroundings) error {
 	if firstStart {
 		welcome(l, port, s.stdout)
 	}
-	return errors.Join(a.serve(ctx, &l.Config, listener, log), a.close()) //nolint:contextcheck // ctx has ended: closing has limits of its own
+	return within(ctx, stopLimit, func() error {
+		return errors.Join(a.serve(ctx, &l.Config, listener, operators, log), a.close()) //nolint:contextcheck // ctx has ended: closing has limits of its own
+	})
+}
+
+// A stop takes configs.MaxStop for requests, cutWait for those that were cut, twice countsWait for the counts. stopLimit is for what
+// hangs although it has a limit, such as a disk that no longer answers.
+const (
+	cutWait    = 500 * time.Millisecond
+	countsWait = 500 * time.Millisecond
+	stopLimit  = 9800 * time.Millisecond
+)
+
+// within runs f, and waits no longer than limit for it once ctx has ended. What still runs then ends with the process.
+func within(ctx context.Context, limit time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return refuse(context.DeadlineExceeded, "start it again: acknowledged bytes and counts are on the disk; sluice doctor looks for what hangs",
+			"the stop took longer than %v and was cut", limit)
+	}
 }
 
 // listen says what a port in use means.
@@ -147,7 +195,7 @@ Try it:
 }
 
 // serve runs until ctx ends or something fails, and leaves nothing running.
-func (a *application) serve(ctx context.Context, c *configs.Config, l net.Listener, log *slog.Logger) error {
+func (a *application) serve(ctx context.Context, c *configs.Config, l, operators net.Listener, log *slog.Logger) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -159,21 +207,17 @@ func (a *application) serve(ctx context.Context, c *configs.Config, l net.Listen
 		stopServing()
 		ended <- err
 	}()
-	closeMetrics, err := serveMetrics(ctx, c, a.metrics(), log)
-	if err != nil {
-		stopBackground()
-		return errors.Join(err, <-ended)
-	}
+	closeMetrics := serveMetrics(operators, a.metrics(), log)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		a.drain(ctx, serving, stopServing, c, log)
 	}()
-	err = a.gateway.Serve(serving, l)
+	err := a.gateway.Serve(serving, l)
 	stopServing()
 	<-stopped
 	// Whoever was cut may still be writing down what came.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutWait)
 	defer cancel()
 	err = errors.Join(err, a.uploads.Shutdown(last))
 	stopBackground()
@@ -200,21 +244,28 @@ func (a *application) drain(ctx, serving context.Context, stopServing func(), c 
 		}
 	}
 	stopServing()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace(c))
 	defer cancel()
 	if err := a.uploads.Shutdown(grace); err != nil {
 		log.Warn("uploads were cut", slog.Any("error", err))
 	}
 }
 
-// serveMetrics opens the listener of operators, when there is one.
-func serveMetrics(ctx context.Context, c *configs.Config, metrics http.Handler, log *slog.Logger) (closeAll func() error, err error) {
+// shutdownGrace keeps a grace of zero from meaning the gateway's own default.
+func shutdownGrace(c *configs.Config) time.Duration { return max(c.ShutdownGrace, time.Millisecond) }
+
+// listenForOperators opens the listener for metrics, when there is one.
+func listenForOperators(ctx context.Context, c *configs.Config) (net.Listener, error) {
 	if c.Metrics.Listen == "" {
-		return func() error { return nil }, nil
+		return nil, nil
 	}
-	l, err := listen(ctx, c.Metrics.Listen, "set SLUICE_METRICS_LISTEN to another")
-	if err != nil {
-		return nil, err
+	return listen(ctx, c.Metrics.Listen, "set SLUICE_METRICS_LISTEN to another")
+}
+
+// serveMetrics answers operators until closeAll.
+func serveMetrics(l net.Listener, metrics http.Handler, log *slog.Logger) (closeAll func() error) {
+	if l == nil {
+		return func() error { return nil }
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
@@ -234,7 +285,7 @@ func serveMetrics(ctx context.Context, c *configs.Config, metrics http.Handler, 
 		err := server.Close()
 		<-done
 		return err
-	}, nil
+	}
 }
 
 func newLogger(c *configs.Config, s surroundings) *slog.Logger {
