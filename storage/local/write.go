@@ -180,12 +180,12 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 	return end - off, err
 }
 
-// fill writes what r gives from off on, and tells where it ends. The buffer is small until one read has filled it.
+// fill writes what r gives from off on, and tells where it ends. The buffer is small until reads have filled it.
 func (w *write) fill(ctx context.Context, off int64, r io.Reader) (int64, error) {
-	pool := w.driver.buffers.small
-	buf := pool.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
-	defer func() { pool.Put(buf) }()
-	for idle := 0; ; {
+	pools, size := w.driver.buffers, 0
+	buf := pools[size].Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+	defer func() { pools[size].Put(buf) }()
+	for idle, filled := 0, 0; ; {
 		if err := ctx.Err(); err != nil {
 			return off, err
 		}
@@ -207,10 +207,13 @@ func (w *write) fill(ctx context.Context, off int64, r io.Reader) (int64, error)
 			if idle++; idle == 100 {
 				return off, io.ErrNoProgress
 			}
-		case n == smallBuffer && len(*buf) == smallBuffer:
-			pool.Put(buf)
-			pool = w.driver.buffers.large
-			buf = pool.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+		}
+		if n < len(*buf) {
+			filled = 0
+		} else if filled++; size == 0 && filled == steady || size == 1 {
+			pools[size].Put(buf)
+			size++
+			buf = pools[size].Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
 		}
 	}
 }
