@@ -185,7 +185,7 @@ func statusOf(k media.Kind) int {
 }
 
 // setExpires says when an upload ends by itself: an unfinished one, and a part until it is joined and after, since parts are swept.
-func setExpires(h http.Header, a media.Asset) {
+func setExpires(h http.Header, a *media.Asset) {
 	if at := a.Upload.ExpiresAt; !at.IsZero() && (a.Upload.Partial || !a.State.Finished()) {
 		h.Set(hExpires, at.UTC().Format(http.TimeFormat))
 	}

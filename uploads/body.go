@@ -13,7 +13,7 @@ type sniffer struct {
 	src  io.Reader
 	s    *Service
 	u    *upload
-	row  media.Asset
+	row  *media.Asset
 	done bool
 }
 
@@ -56,7 +56,7 @@ const (
 )
 
 // reserving holds room in the owner's quota for an upload whose length is deferred, before its bytes are stored.
-func (s *Service) reserving(ctx context.Context, row media.Asset, off, length int64, src io.Reader) (io.Reader, error) {
+func (s *Service) reserving(ctx context.Context, row *media.Asset, off, length int64, src io.Reader) (io.Reader, error) {
 	if s.o.Quota == 0 {
 		return src, nil
 	}

@@ -100,7 +100,7 @@ func contradicts(declared, got string) bool {
 }
 
 // judge looks at the first bytes of a file. It refuses what contradicts the declared type or the name, and gives the type to keep.
-func (s *Service) judge(a media.Asset, head []byte) (string, error) {
+func (s *Service) judge(a *media.Asset, head []byte) (string, error) {
 	got := recognise(head)
 	for _, declared := range []string{a.MIMEType, typeByName(a.Filename)} {
 		if contradicts(declared, got) {

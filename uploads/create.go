@@ -65,7 +65,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 }
 
 // created writes what a 201 says beside the offset.
-func (s *Service) created(h http.Header, a media.Asset) {
+func (s *Service) created(h http.Header, a *media.Asset) {
 	h.Set("Location", s.url(a.ID))
 	h.Set("Sluice-Media-Id", a.ID.String())
 	setExpires(h, a)
@@ -83,12 +83,12 @@ func (s *Service) discard(ctx context.Context, c *call, ans *answer) {
 }
 
 // admit checks a creation and gives the row it will write, and the capabilities of its parts when it is a final upload.
-func (s *Service) admit(r *http.Request, p media.Principal) (media.Asset, []string, error) {
-	var a media.Asset
+func (s *Service) admit(r *http.Request, p media.Principal) (*media.Asset, []string, error) {
+	a := new(media.Asset)
 	if err := mayCreate(p); err != nil {
 		return a, nil, err
 	}
-	join, err := s.shape(r, &a)
+	join, err := s.shape(r, a)
 	if err != nil {
 		return a, nil, err
 	}
@@ -97,23 +97,23 @@ func (s *Service) admit(r *http.Request, p media.Principal) (media.Asset, []stri
 	if err != nil {
 		return a, nil, err
 	}
-	if err := describe(&a, m); err != nil {
+	if err := describe(a, m); err != nil {
 		return a, nil, err
 	}
 	now := s.o.Now().UTC()
 	a.ID, a.State, a.Owner, a.CreatedAt, a.UpdatedAt = media.NewAssetID(now), media.Uploading, p.Subject, now, now
 	a.Upload.ExpiresAt = now.Add(s.o.Expiry).Truncate(time.Second) // the header says whole seconds
 	if p.Grant != nil {
-		if err := applyGrant(&a, *p.Grant); err != nil {
+		if err := applyGrant(a, *p.Grant); err != nil {
 			return a, nil, err
 		}
 	}
 	if join.final {
-		if err := s.gather(r.Context(), &a, p, join.parts); err != nil {
+		if err := s.gather(r.Context(), a, p, join.parts); err != nil {
 			return a, nil, err
 		}
 	}
-	return a, join.parts, s.admitAsset(r.Context(), &a, p)
+	return a, join.parts, s.admitAsset(r.Context(), a, p)
 }
 
 // mayCreate: staff and holders of a grant upload.

@@ -64,7 +64,7 @@ func finishPending(err error) error {
 }
 
 // settleBytes commits the object, looks at its first bytes once more if nobody has yet, and commits the row.
-func (s *Service) settleBytes(ctx context.Context, u *upload, row media.Asset) error {
+func (s *Service) settleBytes(ctx context.Context, u *upload, row *media.Asset) error {
 	o, err := s.commit(ctx, u, row)
 	if err != nil {
 		return err
@@ -85,14 +85,14 @@ func (s *Service) settleBytes(ctx context.Context, u *upload, row media.Asset) e
 		return err
 	}
 	crash.At("uploads: after ledger stored")
-	u.set(stored)
+	u.set(&stored)
 	u.close()
 	s.pending.done(u.id)
 	s.wakeHasher()
 	return nil
 }
 
-func (s *Service) commit(ctx context.Context, u *upload, row media.Asset) (media.Object, error) {
+func (s *Service) commit(ctx context.Context, u *upload, row *media.Asset) (media.Object, error) {
 	if row.Upload.Final {
 		crash.At("uploads: before concat")
 		o, err := s.join(ctx, row)
@@ -110,7 +110,7 @@ func (s *Service) commit(ctx context.Context, u *upload, row media.Asset) (media
 }
 
 // join makes the parts of a final upload one object.
-func (s *Service) join(ctx context.Context, row media.Asset) (media.Object, error) {
+func (s *Service) join(ctx context.Context, row *media.Asset) (media.Object, error) {
 	keys := make([]string, len(row.Upload.Parts))
 	for i, id := range row.Upload.Parts {
 		part, err := s.ledger.Asset(ctx, id)
@@ -124,7 +124,7 @@ func (s *Service) join(ctx context.Context, row media.Asset) (media.Object, erro
 
 // typeOf gives the type to keep. An upload whose first bytes were not judged while they came in (a restart between them, a joined one) is
 // judged now, before anybody can fetch it.
-func (s *Service) typeOf(ctx context.Context, u *upload, row media.Asset, o media.Object) (string, error) {
+func (s *Service) typeOf(ctx context.Context, u *upload, row *media.Asset, o media.Object) (string, error) {
 	u.mu.Lock()
 	judged, mime := u.judged, u.mime
 	u.mu.Unlock()
@@ -266,7 +266,7 @@ func (s *Service) remove(ctx context.Context, u *upload) error {
 }
 
 // erase drops the bytes of a doomed row, committed or not, and then the row.
-func (s *Service) erase(ctx context.Context, row media.Asset) error {
+func (s *Service) erase(ctx context.Context, row *media.Asset) error {
 	if err := s.dropBytes(ctx, row.Backend, row.Key); err != nil {
 		return err
 	}

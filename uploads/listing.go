@@ -31,7 +31,7 @@ func (s *Service) Open(ctx context.Context, p media.Principal) ([]OpenUpload, er
 		if err != nil {
 			return nil, err
 		}
-		if a.Upload.Partial || a.Upload.Final || s.expired(a) {
+		if a.Upload.Partial || a.Upload.Final || s.expired(&a) {
 			continue
 		}
 		if rows = append(rows, a); len(rows) == maxListed {

@@ -49,7 +49,7 @@ func (s *Service) oneShot(w http.ResponseWriter, r *http.Request, c *call, buf [
 		a.Upload.ExpiresAt = time.Time{}
 	}
 	crash.At("uploads: whole file, no row")
-	row, _, err := s.ledger.Begin(ctx, a, s.o.Quota)
+	row, _, err := s.ledger.Begin(ctx, *a, s.o.Quota)
 	if err != nil {
 		s.dropWhole(ctx, a, err)
 		return err
@@ -58,7 +58,7 @@ func (s *Service) oneShot(w http.ResponseWriter, r *http.Request, c *call, buf [
 	crash.At("uploads: before answer")
 	h := w.Header()
 	h.Set(hOffset, strconv.Itoa(len(buf)))
-	s.created(h, row)
+	s.created(h, &row)
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }
@@ -100,7 +100,7 @@ func (s *Service) fill(w http.ResponseWriter, r *http.Request, c *call, buf []by
 }
 
 // putWhole stores a small file.
-func (s *Service) putWhole(ctx context.Context, a media.Asset, b []byte) error {
+func (s *Service) putWhole(ctx context.Context, a *media.Asset, b []byte) error {
 	wr, err := s.store.Begin(ctx, a.Backend, a.Key, a.Size)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *Service) putWhole(ctx context.Context, a media.Asset, b []byte) error {
 
 // dropWhole drops the bytes of a row that was not written. When that cannot be known, the commit may have gone through, they stay: the
 // sweeper asks again after the grace time.
-func (s *Service) dropWhole(ctx context.Context, a media.Asset, cause error) {
+func (s *Service) dropWhole(ctx context.Context, a *media.Asset, cause error) {
 	if !refusal(cause) {
 		if _, err := s.ledger.Asset(ctx, a.ID); !errors.Is(err, media.NotFound) {
 			return

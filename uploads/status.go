@@ -39,7 +39,7 @@ func (s *Service) head(w http.ResponseWriter, r *http.Request, p media.Principal
 	return nil
 }
 
-func (s *Service) describeHead(h http.Header, row media.Asset, off int64) {
+func (s *Service) describeHead(h http.Header, row *media.Asset, off int64) {
 	h.Set("Cache-Control", "no-store")
 	h.Set(hOffset, strconv.FormatInt(off, 10))
 	if row.Upload.Deferred {
@@ -105,7 +105,7 @@ func (s *Service) get(w http.ResponseWriter, r *http.Request, p media.Principal,
 	case s.o.ContentURL == nil:
 		return &media.Error{Kind: media.Conflict, Code: "no_delivery", Detail: "finished, but nothing is delivered here, state " + string(row.State)}
 	}
-	to, err := s.o.ContentURL(r.Context(), row)
+	to, err := s.o.ContentURL(r.Context(), *row)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func collect(rows iter.Seq2[media.Asset, error], keep func(media.Asset) bool) ([
 
 func (s *Service) sweepUnfinished(ctx context.Context, all bool) error {
 	now := s.o.Now()
-	rows, err := collect(s.ledger.Unfinished(ctx, now), func(a media.Asset) bool { return all || s.expired(a) })
+	rows, err := collect(s.ledger.Unfinished(ctx, now), func(a media.Asset) bool { return all || s.expired(&a) })
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Service) sweepDoomed(ctx context.Context) error {
 		if a.Backend == "" { // kept elsewhere: no bytes here
 			err = s.ledger.Forget(ctx, a.ID)
 		} else {
-			err = s.erase(ctx, a)
+			err = s.erase(ctx, &a)
 		}
 		switch {
 		case ctx.Err() != nil:

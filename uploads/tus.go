@@ -20,7 +20,7 @@ type call struct {
 	s     *Service
 	up    *upload // what a PATCH or DELETE is about, or what a POST has created
 	fresh bool    // a POST: nobody else knows the upload yet
-	draft media.Asset
+	draft *media.Asset
 	err   error // what the DataStore refused with; tusd's own words are never shown
 
 	length int64       // Content-Length, or -1
@@ -163,24 +163,24 @@ func (l *tusLock) Unlock() error {
 }
 
 // begin writes the row of a new upload and then opens its bytes.
-func (s *Service) begin(ctx context.Context, a media.Asset) (*upload, error) {
+func (s *Service) begin(ctx context.Context, a *media.Asset) (*upload, error) {
 	crash.At("uploads: before row")
 	lctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
-	row, existed, err := s.ledger.Begin(lctx, a, s.o.Quota)
+	row, existed, err := s.ledger.Begin(lctx, *a, s.o.Quota)
 	if err != nil {
 		return nil, err
 	}
 	crash.At("uploads: row, no bytes")
 	if row.Upload.Final {
-		return s.desk.put(row, nil), nil
+		return s.desk.put(&row, nil), nil
 	}
 	if existed {
 		return nil, media.Errorf(media.Conflict, "this upload exists")
 	}
 	w, err := s.store.Begin(ctx, row.Backend, row.Key, row.Size)
 	if err != nil {
-		u := s.desk.put(row, nil)
+		u := s.desk.put(&row, nil)
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.pending.add(row.ID, true)
 		}
@@ -188,7 +188,7 @@ func (s *Service) begin(ctx context.Context, a media.Asset) (*upload, error) {
 		return nil, err
 	}
 	crash.At("uploads: row and bytes begun")
-	return s.desk.put(row, w), nil
+	return s.desk.put(&row, w), nil
 }
 
 // partUpload is a part of a final upload. It was checked when the request came in; tusd wants to see it finished.
@@ -297,7 +297,9 @@ func (t tusUpload) DeclareLength(ctx context.Context, length int64) error {
 	}
 	crash.At("uploads: length declared")
 	t.u.mu.Lock()
-	t.u.row.Size, t.u.row.Upload.Deferred = length, false
+	row := *t.u.row
+	row.Size, row.Upload.Deferred = length, false
+	t.u.row = &row
 	t.u.mu.Unlock()
 	return nil
 }
@@ -326,7 +328,9 @@ func (s *Service) extend(ctx context.Context, u *upload) {
 		return
 	}
 	u.mu.Lock()
-	u.row.Upload.ExpiresAt = expires
+	next := *u.row
+	next.Upload.ExpiresAt = expires
+	u.row = &next
 	u.mu.Unlock()
 }
 
