@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -66,7 +67,11 @@ func plainProblem(w http.ResponseWriter, _ *http.Request, err error) {
 	writeProblem(w, status, code, detail, retry)
 }
 
+// writeProblem keeps to the shape that the gateway gives all others, with an id of its own where the request has got none.
 func writeProblem(w http.ResponseWriter, status int, code, detail string, retry int) {
+	if w.Header().Get("X-Request-Id") == "" {
+		w.Header().Set("X-Request-Id", rand.Text()[:20])
+	}
 	body, err := json.Marshal(struct {
 		Type      string `json:"type"`
 		Title     string `json:"title"`
@@ -74,7 +79,7 @@ func writeProblem(w http.ResponseWriter, status int, code, detail string, retry 
 		Code      string `json:"code,omitempty"`
 		Detail    string `json:"detail,omitempty"`
 		RequestID string `json:"requestId,omitempty"`
-	}{"about:blank", http.StatusText(status), status, code, detail, w.Header().Get("X-Request-Id")})
+	}{"urn:sluice:problem:" + code, http.StatusText(status), status, code, detail, w.Header().Get("X-Request-Id")})
 	if err != nil {
 		body = nil // strings and a number always marshal
 	}
