@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
+
+	"sluice/playback"
 )
 
 // A request with both Content-Length and Transfer-Encoding is how one request is smuggled past a proxy inside another (RFC 9112 section
@@ -14,11 +17,15 @@ import (
 // at as they come in. That costs one pass over each head, and nothing over bodies: their lengths are known and skipped.
 
 // watchedListener hands out connections that look at their heads.
-type watchedListener struct{ net.Listener }
+type watchedListener struct {
+	net.Listener
 
-// Watch wraps a listener so that requests of ambiguous length are seen. Its connections remain *net.TCPConn in all but Read: sendfile
-// and deadlines work as before. Other kinds of connections pass unwatched.
-func Watch(l net.Listener) net.Listener { return watchedListener{l} }
+	buffers *sync.Pool // of *[]byte, for Gather
+}
+
+// Watch wraps a listener so that requests of ambiguous length are seen, and small answers can leave in one piece. Its connections remain
+// *net.TCPConn in all but Read and Write: sendfile and deadlines work as before. Other kinds of connections pass unwatched.
+func Watch(l net.Listener) net.Listener { return watchedListener{l, newGatherPool()} }
 
 func (l watchedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
@@ -26,7 +33,7 @@ func (l watchedListener) Accept() (net.Conn, error) {
 		return nil, err //nolint:wrapcheck // http.Server looks at what it is
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return &watchedConn{TCPConn: tcp}, nil
+		return &watchedConn{TCPConn: tcp, gathered: gathered{pool: l.buffers}}, nil
 	}
 	return c, nil
 }
@@ -35,6 +42,8 @@ type watchedConn struct {
 	*net.TCPConn
 	f         framing
 	ambiguous atomic.Bool // once true, never false again: the connection ends
+	coded     atomic.Bool // a Transfer-Encoding was seen
+	gathered  gathered
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
@@ -42,24 +51,29 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	if n > 0 && !c.ambiguous.Load() && c.f.see(p[:n]) {
 		c.ambiguous.Store(true)
 	}
+	if c.f.coded && !c.coded.Load() {
+		c.coded.Store(true)
+	}
 	return n, err //nolint:wrapcheck // net/http tells errors apart by what they are
 }
 
-// connContext lets a handler find its connection.
+// connContext lets a handler find its connection, and playback look at how fast its client reads.
 func connContext(ctx context.Context, c net.Conn) context.Context {
+	ctx = playback.ConnContext(ctx, c)
 	if w, ok := c.(*watchedConn); ok {
 		return context.WithValue(ctx, keyConn, w)
 	}
 	return ctx
 }
 
-// ambiguous reports whether the request's length was said twice. Only chunked requests can be such, so that all others pay nothing.
+// ambiguous reports whether the request's length was said twice. Only chunked requests can be such, and those of HTTP/1.0, in which
+// net/http overlooks the coding; all others pay nothing.
 func ambiguous(r *http.Request) bool {
-	if len(r.TransferEncoding) == 0 {
+	if len(r.TransferEncoding) == 0 && r.ProtoAtLeast(1, 1) {
 		return false
 	}
 	c, ok := r.Context().Value(keyConn).(*watchedConn)
-	return ok && c.ambiguous.Load()
+	return ok && (c.ambiguous.Load() || c.coded.Load() && !r.ProtoAtLeast(1, 1))
 }
 
 // framing follows the messages of one HTTP/1.1 connection: heads by their lines, bodies by their lengths.
@@ -70,6 +84,8 @@ type framing struct {
 	begun   bool   // the head has its request line
 	length  int64  // Content-Length, or -1
 	chunked bool
+	coded   bool // some head had a Transfer-Encoding
+	named   bool // the last field was one of those two
 	lost    bool // not HTTP as we know it: net/http refuses it
 }
 
@@ -158,6 +174,10 @@ func (f *framing) headLine(line []byte) (twice bool) {
 		return false
 	}
 	if len(line) > 0 {
+		if line[0] == ' ' || line[0] == '\t' {
+			return f.named // a length on a folded line, which net/http unfolds: no place to be sure of from here on
+		}
+		f.named = false
 		if c := line[0] | 0x20; c != 'c' && c != 't' {
 			return false
 		}
@@ -168,9 +188,9 @@ func (f *framing) headLine(line []byte) (twice bool) {
 			if err != nil {
 				n = 0 // net/http refuses the request, or both are there and we do
 			}
-			f.length = n
+			f.length, f.named = n, true
 		case bytes.EqualFold(name, []byte("transfer-encoding")):
-			f.chunked = true
+			f.chunked, f.coded, f.named = true, true, true
 		}
 		return false
 	}
