@@ -19,6 +19,7 @@ type care struct {
 	rc    *http.ResponseController
 	stall time.Duration
 	conn  net.Conn // nil: not known
+	whole gatherer // nil: the answer leaves as it is written
 	sent  atomic.Int64
 
 	mu      sync.Mutex
@@ -35,12 +36,24 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// care begins to watch an answer of n bytes. What is small fits into any socket's buffer, and gets a deadline without a watch.
+// gatherer is a connection that can hold back what is written to it and send it in one piece: net/http writes the head and a body of
+// more than 4 KiB in two or three. Release tells how many bytes did not go out.
+type gatherer interface {
+	Gather()
+	Release() (unsent int, err error)
+}
+
+// care begins to watch an answer of n bytes. What is small fits into any socket's buffer, and gets a deadline without a watch; where the
+// connection can, it goes out in one piece.
 func (h *Handler) care(ctx context.Context, w http.ResponseWriter, n int64) *care {
 	c := &care{rc: http.NewResponseController(w), stall: h.o.StallTimeout}
 	c.extend()
-	if n > smallBody {
-		c.conn, _ = ctx.Value(connKey{}).(net.Conn)
+	c.conn, _ = ctx.Value(connKey{}).(net.Conn)
+	if n <= smallBody {
+		if c.whole, _ = c.conn.(gatherer); c.whole != nil {
+			c.whole.Gather()
+		}
+	} else {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.timer = time.AfterFunc(c.stall/4, c.look)
@@ -68,6 +81,17 @@ func (c *care) look() {
 // flush hands over what net/http holds, while the deadline still stands.
 func (c *care) flush() { _ = c.rc.Flush() }
 
+// release sends what was held back of an answer, and takes what did not go out from the bytes sent.
+func (c *care) release(t *transfer) error {
+	if c.whole == nil {
+		return nil
+	}
+	unsent, err := c.whole.Release()
+	c.whole = nil
+	t.sent -= min(int64(unsent), t.sent)
+	return err //nolint:wrapcheck // of the connection, as those of Write are
+}
+
 // stop ends the watch and takes the deadline away: net/http sets none of its own for the connection's next request.
 func (c *care) stop() {
 	c.mu.Lock()
@@ -75,6 +99,9 @@ func (c *care) stop() {
 	c.stopped = true
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.whole != nil { // the answer is cut: what there is of it goes out, and the connection ends
+		_, _ = c.whole.Release()
 	}
 	_ = c.rc.SetWriteDeadline(time.Time{})
 }

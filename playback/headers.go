@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,21 +80,36 @@ type face struct {
 	digest       []string // nil: not known yet
 	active       bool     // not on the list of inline types: an attachment in a sandbox
 	ranges       []string
+
+	bytes atomic.Pointer[[]byte] // the whole file, if it is small and asked for often
+	asked atomic.Bool            // before
+	used  atomic.Bool            // bytes were, since keep looked last
 }
 
-// faces keeps the face of an asset ready: a fixed table without locks, where a newcomer puts out whoever has its slot.
+// faces keeps the face of an asset ready: a fixed table read without locks, where a newcomer puts out whoever has its slot.
 type faces struct {
-	slots [faceSlots]atomic.Pointer[face]
+	slots  [faceSlots]atomic.Pointer[face]
+	budget int64 // for the bytes of small files
+
+	mu   sync.Mutex // orders changes of slots and of bytes
+	held int64      // bytes kept
+	hand int        // where keep looks next for what may go
+}
+
+func (f *faces) slot(id media.AssetID) *atomic.Pointer[face] {
+	return &f.slots[(uint(id[15])|uint(id[14])<<8)%faceSlots]
 }
 
 func (f *faces) of(a *media.Asset) *face {
-	slot := &f.slots[(uint(a.ID[15])|uint(a.ID[14])<<8)%faceSlots]
+	slot := f.slot(a.ID)
 	if p := slot.Load(); p != nil && p.id == a.ID && p.size == a.Size && p.filename == a.Filename && p.mime == a.MIMEType &&
 		p.sum == string(a.SHA256) && p.stored.Equal(a.StoredAt) {
 		return p
 	}
 	p := newFace(a)
-	slot.Store(p)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drop(slot.Swap(p))
 	return p
 }
 

@@ -62,6 +62,9 @@ type Options struct {
 	// StallTimeout is how long a client may take nothing at all before it is dropped. Zero: 40 s. There is no limit to the whole.
 	StallTimeout time.Duration
 
+	// HotBytes is how much memory may hold small files that are asked for often. Zero: 16 MiB; below zero: none.
+	HotBytes int64
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discards
 }
@@ -75,8 +78,9 @@ const (
 	maxMaxAge     = 365 * 24 * time.Hour
 	smallBody     = 64 << 10 // bytes that go out by pread and one Write
 	sliceSize     = 1 << 20  // bytes handed to sendfile at a time
-	faceSlots     = 4096     // assets whose headers are kept ready
-	triedEpochs   = 8        // see Handler.absent
+	defaultHot    = 16 << 20
+	faceSlots     = 4096 // assets whose headers are kept ready
+	triedEpochs   = 8    // see Handler.absent
 )
 
 // Handler serves /p/, /m/ and /play/. Mount it bare: a ResponseWriter that hides io.ReaderFrom costs four times the CPU.
@@ -117,6 +121,7 @@ func New(assets Assets, store *storage.Store, tickets Tickets, accesses Accesses
 	}
 	h.safe = newSafeHeaders(o.ResourcePolicy)
 	h.ages = newAges(o.MaxAge)
+	h.faces.budget = o.HotBytes
 	return h, nil
 }
 
@@ -139,6 +144,9 @@ func (o *Options) settle() error {
 	}
 	if o.MaxAge == 0 {
 		o.MaxAge = defaultMaxAge
+	}
+	if o.HotBytes == 0 {
+		o.HotBytes = defaultHot
 	}
 	if o.StallTimeout == 0 {
 		o.StallTimeout = defaultStall
@@ -218,6 +226,10 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request, rest string) {
 		h.problem(w, r, err)
 		return
 	}
+	if t.Public && !a.Public {
+		h.problem(w, r, &media.Error{Kind: media.Forbidden, Code: "bad_link", Detail: "this link does not open this media"})
+		return
+	}
 	if t.Use == media.Thumb && a.Type != media.Image {
 		h.problem(w, r, &media.Error{Kind: media.Forbidden, Code: "thumb_only", Detail: "this link opens thumbnails only"})
 		return
@@ -251,7 +263,7 @@ func (h *Handler) public(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	a, err := h.assets.Asset(r.Context(), id)
-	if err == nil && !a.Public {
+	if err == nil && !a.Public || errors.Is(err, media.NotFound) { // to the letter alike: ids cannot be probed for
 		err = errNoMedia()
 	}
 	if err != nil {

@@ -1,7 +1,6 @@
 package playback
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +32,7 @@ type transfer struct {
 func (t *transfer) one(s span, isRange bool) {
 	var b body
 	if s.n > 0 {
-		if err := b.open(t.r.Context(), t.h, &t.s.asset, s); err != nil {
+		if err := b.open(t, s); err != nil {
 			t.h.problem(t.w, t.r, err)
 			return
 		}
@@ -58,6 +57,7 @@ func (t *transfer) one(s span, isRange bool) {
 	defer c.stop()
 	t.check(b.send(t, c))
 	c.flush()
+	t.check(c.release(t))
 }
 
 // parts sends several runs as multipart/byteranges (RFC 9110 section 14.6).
@@ -74,7 +74,7 @@ func (t *transfer) parts(spans []span) {
 		total += int64(len(heads[i])) + s.n
 	}
 	var b body
-	if err := b.open(t.r.Context(), t.h, &t.s.asset, spans[0]); err != nil {
+	if err := b.open(t, spans[0]); err != nil {
 		t.h.problem(t.w, t.r, err)
 		return
 	}
@@ -90,7 +90,7 @@ func (t *transfer) parts(spans []span) {
 	for i, s := range spans {
 		if i > 0 {
 			b.close()
-			t.check(b.open(t.r.Context(), t.h, &t.s.asset, s))
+			t.check(b.open(t, s))
 		}
 		_, err := io.WriteString(t.w, heads[i])
 		t.check(err)
@@ -99,6 +99,7 @@ func (t *transfer) parts(spans []span) {
 	_, err := io.WriteString(t.w, tail)
 	t.check(err)
 	c.flush()
+	t.check(c.release(t))
 }
 
 // begin counts the view and sends the head.
@@ -137,53 +138,67 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// body is a run of bytes, open: in a buffer, in files, or in a stream whose beginning is in the buffer.
+// body is a run of bytes, open: in memory, in files, or in a stream whose beginning is in memory.
 type body struct {
 	h        *Handler
 	buf      *[smallBody]byte
-	held     int // bytes in buf
+	data     []byte // in buf, or kept in memory
 	sections []storage.Section
 	stream   io.ReadCloser
-	rest     int64 // of the stream, after what buf holds
+	rest     int64 // of the stream, after data
 }
 
 // open finds the bytes. What is small is read here, so that a failing disk is still a problem and not an abort.
-func (b *body) open(ctx context.Context, h *Handler, a *media.Asset, s span) error {
-	*b = body{h: h}
+func (b *body) open(t *transfer, s span) error {
+	*b = body{h: t.h}
+	if b.data = t.f.kept(s); b.data != nil {
+		return nil
+	}
+	ctx, a := t.r.Context(), &t.s.asset
 	o := media.Object{Key: a.Key, Size: a.Size, ModTime: a.StoredAt}
-	sections, err := h.store.Sections(ctx, a.Backend, o, s.off, s.n)
+	sections, err := b.h.store.Sections(ctx, a.Backend, o, s.off, s.n)
 	if err != nil {
 		return fmt.Errorf("playback: open media: %w", err)
 	}
 	b.sections = sections
 	switch {
 	case sections == nil:
-		if b.stream, err = h.store.Read(ctx, a.Backend, o, s.off, s.n); err != nil {
+		if b.stream, err = b.h.store.Read(ctx, a.Backend, o, s.off, s.n); err != nil {
 			return fmt.Errorf("playback: open media: %w", err)
 		}
 		b.take()
-		b.held, err = io.ReadFull(b.stream, b.buf[:min(s.n, smallBody)])
-		b.rest = s.n - int64(b.held)
+		var n int
+		n, err = io.ReadFull(b.stream, b.buf[:min(s.n, smallBody)])
+		b.data, b.rest = b.buf[:n], s.n-int64(n)
 	case s.n <= smallBody:
 		b.take()
-		for _, x := range sections {
-			var n int
-			n, err = x.File.ReadAt(b.buf[b.held:b.held+int(x.N)], x.Off)
-			b.held += n
-			if int64(n) == x.N {
-				err = nil // ReadAt may say EOF beside the last bytes
-			} else if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			if err != nil {
-				break
-			}
-		}
+		err = b.readSections()
 		b.closeFiles()
 	}
 	if err != nil {
 		b.close()
 		return fmt.Errorf("playback: read media: %w", err)
+	}
+	if int64(len(b.data)) == a.Size {
+		b.h.faces.keep(t.f, b.data)
+	}
+	return nil
+}
+
+// readSections reads them all into buf.
+func (b *body) readSections() error {
+	b.data = b.buf[:0]
+	for _, x := range b.sections {
+		at := len(b.data)
+		n, err := x.File.ReadAt(b.buf[at:at+int(x.N)], x.Off)
+		b.data = b.buf[:at+n]
+		switch {
+		case int64(n) == x.N: // ReadAt may say EOF beside the last bytes
+		case err == nil || errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		default:
+			return err //nolint:wrapcheck // open says what it was for
+		}
 	}
 	return nil
 }
@@ -208,14 +223,14 @@ func (b *body) close() {
 	}
 	if b.buf != nil {
 		b.h.buffers.Put(b.buf)
-		b.buf = nil
+		b.buf, b.data = nil, nil
 	}
 }
 
 // send writes the run. t.w must be net/http's own, so that a file goes from the disk to the socket inside the kernel.
 func (b *body) send(t *transfer, c *care) error {
-	if b.held > 0 {
-		n, err := t.w.Write(b.buf[:b.held])
+	if len(b.data) > 0 {
+		n, err := t.w.Write(b.data)
 		t.count(n, c)
 		if err != nil {
 			return err

@@ -1,0 +1,186 @@
+package playback_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/media"
+	"sluice/playback"
+)
+
+// gathering gives connections that hold back what they are told to, and count how it leaves.
+type gathering struct {
+	net.Listener
+	writes, gathered atomic.Int64
+	broken           atomic.Bool
+}
+
+type gatheringConn struct {
+	net.Conn
+	l    *gathering
+	on   bool
+	held []byte
+}
+
+func (g *gathering) Accept() (net.Conn, error) {
+	c, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &gatheringConn{Conn: c, l: g}, nil
+}
+
+func (c *gatheringConn) Gather() { c.on = true }
+
+func (c *gatheringConn) Write(p []byte) (int, error) {
+	if c.on {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	c.l.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+func (c *gatheringConn) Release() (int, error) {
+	c.l.gathered.Add(1)
+	if c.l.broken.Load() {
+		return 1000, errors.New("broken")
+	}
+	n, err := c.Conn.Write(c.held)
+	n = len(c.held) - n
+	c.on, c.held = false, nil
+	return n, err
+}
+
+func TestSmallAnswersLeaveInOnePiece(t *testing.T) {
+	t.Parallel()
+	g := &gathering{}
+	h := open(t, choices{listener: func(l net.Listener) net.Listener { g.Listener = l; return g }})
+	for _, n := range []int{1, 3000, 8 << 10, 64 << 10} {
+		content := noise(n)
+		link := h.ticket(h.add(content, nil), nil)
+		for _, header := range [][]string{nil, {"Range", fmt.Sprintf("bytes=0-%d", n-1)}, {"Range", "bytes=0-0,-1"}} {
+			g.writes.Store(0)
+			g.gathered.Store(0)
+			got := h.do(http.MethodGet, link, header...)
+			if len(header) == 0 && !bytes.Equal(got.body, content) || got.err != nil {
+				t.Errorf("%d %v: got %d and %d bytes, or others: %v", n, header, got.status, len(got.body), got.err)
+			}
+			if g.gathered.Load() != 1 || g.writes.Load() != 0 {
+				t.Errorf("%d %v: released %d times, with %d writes beside", n, header, g.gathered.Load(), g.writes.Load())
+			}
+		}
+	}
+	a := h.add(noise(100_000), nil)
+	g.gathered.Store(0)
+	if got := h.do(http.MethodGet, h.ticket(a, nil)); got.err != nil || g.gathered.Load() != 0 {
+		t.Errorf("a large answer is gathered: %d, %v", g.gathered.Load(), got.err)
+	}
+}
+
+func TestBytesHeldBackAndNotSentAreNotCounted(t *testing.T) {
+	t.Parallel()
+	g := &gathering{}
+	h := open(t, choices{listener: func(l net.Listener) net.Listener { g.Listener = l; return g }})
+	a := h.add(noise(8<<10), nil)
+	g.broken.Store(true)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.ticket(a, nil), nil)
+	must(t, err)
+	if resp, err := h.server.Client().Transport.RoundTrip(req); err == nil {
+		_ = resp.Body.Close()
+		t.Fatalf("got %d over a broken connection", resp.StatusCode)
+	}
+	h.server.Close() // waits for the handler
+	var n int64
+	for _, access := range h.tally.take() {
+		n += access.Bytes
+	}
+	if n != 8<<10-1000 {
+		t.Errorf("%d bytes are counted", n)
+	}
+}
+
+func TestHotFilesAreServedFromMemory(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 8 << 10, 64 << 10} {
+		h := open(t, choices{})
+		content := noise(size)
+		a := h.add(content, nil)
+		link := h.ticket(a, nil)
+		for range 2 {
+			h.do(http.MethodGet, link)
+		}
+		must(t, h.store.Delete(t.Context(), a.Backend, a.Key)) // behind everybody's back
+		if got := h.do(http.MethodGet, link); got.status != 200 || !bytes.Equal(got.body, content) {
+			t.Errorf("%d bytes: %d and %d bytes, or others", size, got.status, len(got.body))
+		}
+		if got := h.do(http.MethodGet, link, "Range", fmt.Sprintf("bytes=%d-", size/2)); got.status != 206 || !bytes.Equal(got.body, content[size/2:]) {
+			t.Errorf("%d bytes: a range gives %d and %d bytes, or others", size, got.status, len(got.body))
+		}
+		h.handler.Forget(media.NewAssetID(time.Now())) // of another: nothing
+		if got := h.do(http.MethodGet, link); got.status != 200 {
+			t.Errorf("%d bytes: %d after another asset was forgotten", size, got.status)
+		}
+		h.handler.Forget(a.ID)
+		if got := h.do(http.MethodGet, link); got.status != http.StatusNotFound {
+			t.Errorf("%d bytes: %d after Forget: the file is gone", size, got.status)
+		}
+	}
+}
+
+func TestWhatIsDeletedOrRevokedIsRefusedHoweverHot(t *testing.T) {
+	t.Parallel()
+	h := open(t, choices{})
+	a := h.add(noise(8<<10), public)
+	link := h.ticket(a, nil)
+	for range 3 {
+		h.do(http.MethodGet, link)
+		h.do(http.MethodGet, h.public(a))
+	}
+	revoked := a
+	revoked.Epoch++
+	revoked.Public = false
+	h.shelf.put(revoked)
+	if got := h.do(http.MethodGet, link); got.status != http.StatusForbidden {
+		t.Errorf("a revoked link answers %d", got.status)
+	}
+	if got := h.do(http.MethodGet, h.public(a)); got.status != http.StatusNotFound {
+		t.Errorf("a private asset answers %d", got.status)
+	}
+	h.shelf.drop(a.ID)
+	if got := h.do(http.MethodGet, link); got.status != http.StatusNotFound {
+		t.Errorf("a deleted asset answers %d", got.status)
+	}
+}
+
+func TestNothingIsKeptThatMustNotBe(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		hot  int64
+		size int
+		gets int
+	}{
+		{"asked for once", 0, 8 << 10, 1},
+		{"too large", 0, 64<<10 + 1, 3},
+		{"larger than the budget", 8<<10 - 1, 8 << 10, 3},
+		{"switched off", -1, 1, 3},
+	} {
+		h := open(t, choices{Options: playback.Options{HotBytes: tt.hot}})
+		a := h.add(noise(tt.size), nil)
+		link := h.ticket(a, nil)
+		for range tt.gets {
+			h.do(http.MethodGet, link)
+		}
+		must(t, h.store.Delete(t.Context(), a.Backend, a.Key))
+		if got := h.do(http.MethodGet, link); got.status != http.StatusNotFound {
+			t.Errorf("%s: got %d from memory", tt.name, got.status)
+		}
+	}
+}
