@@ -186,6 +186,11 @@ func (g *Gateway) admit(ctx huma.Context, next func(huma.Context)) {
 			g.n.Problems.Write(c.Writer, c.Request, err)
 			return
 		}
+		if p.Anonymous() && c.Request.Method != http.MethodGet {
+			// Before the body is read: who is not known learns nothing from how it is checked.
+			g.n.Problems.Write(c.Writer, c.Request, errLogin())
+			return
+		}
 		ctx = huma.WithValue(ctx, keyPrincipal, p)
 	}
 	next(&edge{inner: ctx})
@@ -203,10 +208,12 @@ func principalOf(ctx context.Context) media.Principal {
 func known(ctx context.Context) (media.Principal, error) {
 	p := principalOf(ctx)
 	if p.Anonymous() {
-		return p, &media.Error{Kind: media.Unauthenticated, Detail: "this needs a login"}
+		return p, errLogin()
 	}
 	return p, nil
 }
+
+func errLogin() error { return &media.Error{Kind: media.Unauthenticated, Detail: "this needs a login"} }
 
 // checkQuery refuses a query string that readers could understand differently: broken escapes, semicolons, control bytes, and a parameter
 // given twice.
