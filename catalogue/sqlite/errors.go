@@ -34,6 +34,8 @@ func translate(err error) error {
 		return full(err)
 	case code.SQLITE_BUSY, code.SQLITE_LOCKED, code.SQLITE_INTERRUPT:
 		return unavailable(err)
+	case code.SQLITE_CORRUPT, code.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case code.SQLITE_CONSTRAINT:
 		return &media.Error{Kind: media.Conflict, Detail: "it does not fit what is there", Err: err}
 	}

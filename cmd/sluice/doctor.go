@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -21,8 +22,9 @@ type doctorCommand struct {
 
 // Help teaches by examples.
 func (doctorCommand) Help() string {
-	return `Looks with the eyes of the gateway: run it as the same user, with the same environment and files.
-It changes nothing. Exit code 1 when something is wrong.
+	return `Looks with the eyes of the gateway: run it as the same user, with the same environment and files, beside a running one
+if you like. It makes no directories, keys or tables; it writes a small file into the data directory and removes it, and reads
+every page of an embedded catalogue. Exit code 1 when something is wrong.
 
   sluice doctor
   sluice doctor --json | jq '.[] | select(.ok | not)'`
@@ -139,12 +141,43 @@ func lookFreeSpace(_ context.Context, l *configs.Loaded) (string, error) {
 	return human(free) + " free", nil
 }
 
-func lookClock(context.Context, *configs.Loaded) (string, error) {
-	now := time.Now().UTC()
-	if now.Year() < 2025 || now.Year() > 2100 {
-		return "", refuse(nil, "set it: timedatectl set-ntp true", "the clock says %s; tokens and links would be judged by it", now.Format(time.RFC3339))
+// A clock that stands this far behind what it stamped itself has been set back; NTP's own steps are smaller.
+const clockSlack = 90 * time.Second
+
+// lookClock compares the clock with the file system's, which may be another machine's, and with the newest file that the gateway has
+// written: by a clock that was set back, tokens and links that have expired would hold again.
+func lookClock(_ context.Context, l *configs.Loaded) (string, error) {
+	if _, err := os.Stat(l.DataDir); err != nil {
+		return time.Now().UTC().Format(time.RFC3339) + "; there is nothing yet to compare it with", nil
 	}
-	return now.Format(time.RFC3339), nil
+	f, err := os.CreateTemp(l.DataDir, ".doctor-*")
+	if err != nil {
+		return "", refuse(err, "give it to the user that runs the gateway: chown", "%s cannot be written by user %d", l.DataDir, os.Getuid())
+	}
+	info, err := f.Stat()
+	now := time.Now()
+	if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+		return "", refuse(err, "look at the disk: dmesg, df", "a file in %s cannot be made and removed", l.DataDir)
+	}
+	if d := now.Sub(info.ModTime()); d.Abs() > clockSlack {
+		return "", refuse(nil, "let both machines follow NTP: timedatectl set-ntp true", "the clock is %v away from the one of the file system of %s", d.Abs().Round(time.Second), l.DataDir)
+	}
+	newest := time.Time{}
+	for _, pattern := range []string{l.Path("catalogue.db*"), l.Path("journal", "*"), l.Path("keys", "*")} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil { // the directory's name holds a bracket: it is read as a pattern
+			continue
+		}
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && info.ModTime().After(newest) {
+				newest = info.ModTime()
+			}
+		}
+	}
+	if d := newest.Sub(now); d > clockSlack {
+		return "", refuse(nil, "set it right: timedatectl set-ntp true", "the clock says %s, %v before the gateway's newest file: it was set back", now.UTC().Format(time.RFC3339), d.Round(time.Second))
+	}
+	return now.UTC().Format(time.RFC3339) + ", in step with the data directory", nil
 }
 
 func lookKeys(_ context.Context, l *configs.Loaded) (string, error) {
@@ -206,17 +239,24 @@ func lookCatalogue(ctx context.Context, l *configs.Loaded) (saw string, err erro
 		return "", err
 	}
 	defer func() { err = errors.Join(err, books.Close()) }()
-	if err := books.Ping(ctx); err != nil {
-		return "", refuse(err, "restore the catalogue from a backup, or look at the database's log", "the catalogue does not answer: %v", err)
+	fix := restore
+	if l.DB.Enabled {
+		fix = "look at the database's log"
+	}
+	if err := books.Check(ctx); err != nil {
+		return "", refuse(err, fix, "the catalogue cannot be trusted: %v", err)
 	}
 	current, latest, err := books.Version(ctx)
 	if err != nil {
-		return "", refuse(err, "restore the catalogue from a backup, or look at the database's log", "the catalogue cannot be read: %v", err)
+		return "", refuse(err, fix, "the catalogue cannot be read: %v", err)
 	}
 	if current > latest {
 		return "", refuse(nil, "run a newer sluice", "the schema has version %d, this sluice knows up to %d", current, latest)
 	}
 	saw = fmt.Sprintf("%s, schema version %d of %d", catalogueName(&l.Config), current, latest)
+	if !l.DB.Enabled {
+		saw += ", every page is sound"
+	}
 	if current < latest {
 		saw += "; the next start brings it up"
 	}

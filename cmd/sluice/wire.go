@@ -167,11 +167,17 @@ func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= h.level && h.Handler.Enabled(ctx, l)
 }
 
+// restore is what helps a damaged catalogue.
+const restore = "stop the gateway, then restore the catalogue from a backup, or save what is left with sqlite3's .recover"
+
 // openCatalogue opens the catalogue that the configuration names, without bringing its schema up.
 func openCatalogue(ctx context.Context, c *configs.Config, o catalogue.Options) (*catalogue.Catalogue, error) {
 	o.SkipMigrate = true
 	if !c.DB.Enabled {
 		books, err := sqlite.Open(ctx, c.Path("catalogue.db"), o)
+		if errors.Is(err, sqlite.ErrDamaged) {
+			return nil, refuse(err, restore, "the embedded catalogue %s is damaged: %v", c.Path("catalogue.db"), err)
+		}
 		if err != nil {
 			return nil, refuse(err, "let the process write its data directory; sluice doctor checks the file", "the embedded catalogue %s cannot be opened: %v", c.Path("catalogue.db"), err)
 		}

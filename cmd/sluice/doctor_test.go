@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// examine runs the doctor on a data directory and gives its findings by check.
+func examine(t *testing.T, dir string, want int) map[string]finding {
+	t.Helper()
+	code, out, errs := once(t, dir, nil, "doctor", "--json", "--set", "port=0")
+	var list []finding
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != want {
+		t.Errorf("doctor = %d, %v, want %d: %s%s", code, err, want, out, errs)
+	}
+	found := map[string]finding{}
+	for _, f := range list {
+		found[f.Check] = f
+	}
+	return found
+}
+
+// served gives a folder in which a gateway has served a medium and was stopped.
+func served(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	p := spawn(t, dir, nil)
+	path, _ := file(t, dir, "x.bin", 1000)
+	p.must("upload", path)
+	if f := examine(t, dir, 0); !f["catalogue"].OK {
+		t.Errorf("beside a running gateway: %+v", f)
+	}
+	if code, _ := p.end(syscall.SIGTERM); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	return dir
+}
+
+func TestTheDoctorFindsADamagedCatalogue(t *testing.T) {
+	t.Parallel()
+	dir := served(t)
+	if f := examine(t, dir, 0); !strings.Contains(f["catalogue"].Saw, "every page is sound") {
+		t.Errorf("a sound catalogue: %+v", f["catalogue"])
+	}
+	path := filepath.Join(dir, "data", "catalogue.db")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := (len(data) - 1) &^ 4095
+	for _, from := range []int{last, 4096, 0} { // the last page, a page of the schema, the head of the file
+		copy(data[from:], strings.Repeat("\xff", 64))
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if f := examine(t, dir, 1)["catalogue"]; f.OK || !strings.Contains(f.Fix, "restore") {
+			t.Errorf("damaged from byte %d: %+v", from, f)
+		}
+	}
+}
+
+func TestTheDoctorSeesAClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	dir := served(t)
+	future := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "data", "catalogue.db"), future, future); err != nil {
+		t.Fatal(err)
+	}
+	if f := examine(t, dir, 1)["clock"]; f.OK || !strings.Contains(f.Cause, "set back") || f.Fix == "" {
+		t.Errorf("clock: %+v", f)
+	}
+}
+
+func TestTheDoctorMakesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for check, f := range examine(t, dir, 0) {
+		if !f.OK {
+			t.Errorf("%s: %+v", check, f)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
