@@ -86,7 +86,7 @@ type face struct {
 	used  atomic.Bool            // bytes were, since keep looked last
 }
 
-// faces keeps the face of an asset ready: a fixed table read without locks, where a newcomer puts out whoever has its slot.
+// faces keeps the face of an asset ready: a fixed table read without locks, in which each asset has two slots it may stand in.
 type faces struct {
 	slots  [faceSlots]atomic.Pointer[face]
 	budget int64 // for the bytes of small files
@@ -96,21 +96,48 @@ type faces struct {
 	hand int        // where keep looks next for what may go
 }
 
-func (f *faces) slot(id media.AssetID) *atomic.Pointer[face] {
-	return &f.slots[(uint(id[15])|uint(id[14])<<8)%faceSlots]
+// pair gives the slots of an asset.
+func (f *faces) pair(id media.AssetID) []atomic.Pointer[face] {
+	i := (uint(id[15]) | uint(id[14])<<8) % (faceSlots / 2) * 2
+	return f.slots[i : i+2]
 }
 
 func (f *faces) of(a *media.Asset) *face {
-	slot := f.slot(a.ID)
-	if p := slot.Load(); p != nil && p.id == a.ID && p.size == a.Size && p.filename == a.Filename && p.mime == a.MIMEType &&
-		p.sum == string(a.SHA256) && p.stored.Equal(a.StoredAt) {
-		return p
+	pair := f.pair(a.ID)
+	for i := range pair {
+		if p := pair[i].Load(); p != nil && p.shows(a) {
+			return p
+		}
 	}
 	p := newFace(a)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.drop(slot.Swap(p))
+	f.drop(roomFor(a.ID, pair).Swap(p))
 	return p
+}
+
+// roomFor picks the slot for a new face: the asset's own, an empty one, or else one without bytes.
+func roomFor(id media.AssetID, pair []atomic.Pointer[face]) *atomic.Pointer[face] {
+	rank := func(p *face) int {
+		switch {
+		case p == nil:
+			return 2
+		case p.id == id:
+			return 3
+		case p.bytes.Load() == nil:
+			return 1
+		}
+		return 0
+	}
+	if rank(pair[1].Load()) > rank(pair[0].Load()) {
+		return &pair[1]
+	}
+	return &pair[0]
+}
+
+// shows reports whether a face is still that of its asset.
+func (p *face) shows(a *media.Asset) bool {
+	return p.id == a.ID && p.size == a.Size && p.filename == a.Filename && p.mime == a.MIMEType && p.sum == string(a.SHA256) && p.stored.Equal(a.StoredAt)
 }
 
 func newFace(a *media.Asset) *face {

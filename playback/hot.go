@@ -31,7 +31,7 @@ func (f *faces) keep(p *face, b []byte) {
 	c := bytes.Clone(b)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.slot(p.id).Load() != p || p.bytes.Load() != nil {
+	if pair := f.pair(p.id); pair[0].Load() != p && pair[1].Load() != p || p.bytes.Load() != nil {
 		return
 	}
 	p.bytes.Store(&c)
@@ -60,9 +60,11 @@ func (h *Handler) Forget(id media.AssetID) {
 	f := &h.faces
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	slot := f.slot(id)
-	if p := slot.Load(); p != nil && p.id == id {
-		slot.Store(nil)
-		f.drop(p)
+	pair := f.pair(id)
+	for i := range pair {
+		if p := pair[i].Load(); p != nil && p.id == id {
+			pair[i].Store(nil)
+			f.drop(p)
+		}
 	}
 }
