@@ -20,16 +20,13 @@ func (c *Catalogue) Begin(ctx context.Context, a media.Asset, quota int64) (medi
 		return media.Asset{}, false, err
 	}
 	if a.Upload.Final { // rare, and an earlier row must not be refused for want of quota
-		if earlier, existed, err := c.begun(ctx, r.Asset); err != nil || existed {
+		if earlier, existed, err := c.refused(ctx, r, nil); err != nil || existed {
 			return earlier, existed, err
 		}
 	}
 	demoted, err := c.insert(ctx, r, quota)
 	if errors.Is(err, ErrUnique) || errors.Is(err, media.TooLarge) {
-		earlier, existed, lookErr := c.begun(ctx, r.Asset)
-		if lookErr != nil || !earlier.ID.IsZero() {
-			return earlier, existed, lookErr
-		}
+		return c.refused(ctx, r, err)
 	}
 	if err != nil {
 		return media.Asset{}, false, err
@@ -40,10 +37,19 @@ func (c *Catalogue) Begin(ctx context.Context, a media.Asset, quota int64) (medi
 	return r.Asset, false, nil
 }
 
-// fresh makes the row of an asset that is new here.
-func (c *Catalogue) fresh(a media.Asset) (row, error) {
+// refused gives the earlier row that an insert met, or why there is none.
+func (c *Catalogue) refused(ctx context.Context, r *row, why error) (media.Asset, bool, error) {
+	earlier, existed, err := c.begun(ctx, r.Asset)
+	if err != nil || !earlier.ID.IsZero() {
+		return earlier, existed, err
+	}
+	return media.Asset{}, false, why
+}
+
+// fresh makes the row of an asset that is new here. It is a pointer, as a thousand callers may wait for their commit with it on the stack.
+func (c *Catalogue) fresh(a media.Asset) (*row, error) {
 	if err := errors.Join(checkAsset(a), checkPlacement(a.Placement)); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	now := c.stamp()
 	a.Version = max(a.Version, 1)
@@ -63,13 +69,13 @@ func (c *Catalogue) fresh(a media.Asset) (row, error) {
 	if a.Placement.Kind == "" {
 		a.Placement.Kind = media.Generic
 	}
-	return row{Asset: a, reserved: max(a.Size, 0)}, nil
+	return &row{Asset: a, reserved: max(a.Size, 0)}, nil
 }
 
 const insertGrant = `INSERT INTO grants (grant_id, asset_id, used_at) VALUES ($1, $2, $3)`
 
 // insert writes a new row, and where it belongs when its bytes are there. It answers the assets whose row changed along.
-func (c *Catalogue) insert(ctx context.Context, r row, quota int64) (also []media.AssetID, err error) {
+func (c *Catalogue) insert(ctx context.Context, r *row, quota int64) (also []media.AssetID, err error) {
 	err = c.write(ctx, Ordinary, func(tx Tx) error {
 		also = also[:0]
 		placed := r.State.Finished() && !r.Upload.Partial

@@ -45,6 +45,9 @@ func (s *Service) oneShot(w http.ResponseWriter, r *http.Request, c *call, buf [
 		return err
 	}
 	a.State, a.StoredAt = media.Stored, a.CreatedAt
+	if a.SHA256 != nil {
+		a.State = media.Ready // nothing is left to be learned: a second write of the row is spared
+	}
 	if !a.Upload.Partial {
 		a.Upload.ExpiresAt = time.Time{}
 	}
@@ -54,7 +57,6 @@ func (s *Service) oneShot(w http.ResponseWriter, r *http.Request, c *call, buf [
 		s.dropWhole(ctx, a, err)
 		return err
 	}
-	s.wakeHasher()
 	crash.At("uploads: before answer")
 	h := w.Header()
 	h.Set(hOffset, strconv.Itoa(len(buf)))

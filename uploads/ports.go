@@ -10,7 +10,7 @@ import (
 
 // Ledger remembers uploads before, while and after their bytes come in. The catalogue keeps it.
 type Ledger interface {
-	// Begin writes the row of a new upload, in state uploading, or stored when the whole file came with its creation. When quota is
+	// Begin writes the row of a new upload, in state uploading, or stored or ready when the whole file came with its creation. When quota is
 	// positive and the owner's bytes, reserved ones included, would exceed it, the answer is media.TooLarge and nothing is written. A
 	// final upload whose owner joined the same parts before gives the earlier row back and existed true. A grant used before is
 	// media.Forbidden.
