@@ -136,6 +136,11 @@ func (g *Gateway) Drain() { g.draining.Store(true) }
 // is for the handlers to refuse. Playback gets the connection's own writer, since any wrapper hides io.ReaderFrom, and with it sendfile
 // (three times the CPU per byte).
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// net/http waits for the rest of a body that no handler reads, and without this for ever. Whoever reads one sets a deadline of
+		// its own. An error means a writer without deadlines, such as a test's recorder.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.o.BodyTimeout))
+	}
 	if ambiguous(r) {
 		w.Header().Set("Connection", "close")
 		g.n.Problems.Write(w, r, &media.Error{Kind: media.Invalid, Code: "ambiguous_length", Detail: "a request has a Content-Length or a Transfer-Encoding, not both"})
