@@ -16,6 +16,9 @@ func ParseIfMatch(s string, version int64) (bool, error) {
 // CheckQuery is the check of query strings.
 func CheckQuery(raw string) error { return checkQuery(raw) }
 
+// UniqueMembers is the check of JSON bodies.
+func UniqueMembers(b []byte) error { return uniqueMembers(b) }
+
 // TraceOf reads a traceparent.
 func TraceOf(s string) string { return traceOf(map[string][]string{"Traceparent": {s}}) }
 

@@ -67,6 +67,9 @@ func humaConfig() huma.Config {
 		if !utf8.Valid(b) {
 			return errors.New("not UTF-8") // encoding/json would put U+FFFD in its place
 		}
+		if err := uniqueMembers(b); err != nil {
+			return err
+		}
 		return json.Unmarshal(b, v)
 	}}
 	return huma.Config{
