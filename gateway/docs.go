@@ -42,28 +42,50 @@ func describeBare(doc *huma.OpenAPI) {
 	put := func(method, path, opID, tag, summary, ok string, params ...*huma.Param) {
 		doc.AddOperation(&huma.Operation{
 			Method: method, Path: path, OperationID: opID, Tags: []string{tag}, Summary: summary, Parameters: params,
-			Responses: map[string]*huma.Response{ok: {Description: http.StatusText(codeOf(ok))}, "default": problem},
+			Responses: map[string]*huma.Response{ok: {Description: http.StatusText(codeOf(ok))}, "default": problem}, Security: bareSecurity(method, path),
 		})
 	}
+	header := func(name string, required bool, about string) *huma.Param {
+		return &huma.Param{Name: name, In: "header", Required: required, Description: about, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	version, ranges := header("Tus-Resumable", true, "1.0.0"), header("Range", false, "bytes=0-1023, bytes=-500, bytes=1000-, or several by commas")
 	capability := param("capability", "The last part of the Location that the creation answered")
 	put(http.MethodHead, "/api/media/{id}", "head-media", "media", "As GET, without the body", "200", id)
-	put(http.MethodGet, "/api/media/{id}/content", "media-content", "media", "The bytes, for whoever may read the media; ranges as in playback", "200", id)
+	put(http.MethodGet, "/api/media/{id}/content", "media-content", "media", "The bytes, for whoever may read the media; ranges as in playback", "200", id, ranges)
 	put(http.MethodHead, "/api/media/{id}/content", "head-media-content", "media", "As GET, without the body", "200", id)
 	put(http.MethodOptions, "/files/", "tus-options", "uploads", "What of tus 1.0.0 is spoken here", "204")
-	put(http.MethodPost, "/files/", "tus-create", "uploads", "Create an upload (tus 1.0.0)", "201")
-	put(http.MethodHead, "/files/{capability}", "tus-offset", "uploads", "How far an upload is (tus 1.0.0)", "200", capability)
-	put(http.MethodPatch, "/files/{capability}", "tus-append", "uploads", "Send bytes (tus 1.0.0)", "204", capability)
-	put(http.MethodDelete, "/files/{capability}", "tus-terminate", "uploads", "Give an upload up (tus 1.0.0)", "204", capability)
+	put(http.MethodPost, "/files/", "tus-create", "uploads", "Create an upload (tus 1.0.0)", "201", version,
+		header("Upload-Length", false, "Bytes; or Upload-Defer-Length, or Upload-Concat: final"), header("Upload-Defer-Length", false, "1"),
+		header("Upload-Metadata", false, "key base64, by commas: filename, filetype, title, kind, mongoCourseId and so on"), header("Upload-Concat", false, "partial, or final; and URLs"))
+	put(http.MethodHead, "/files/{capability}", "tus-offset", "uploads", "How far an upload is (tus 1.0.0)", "200", capability, version)
+	put(http.MethodPatch, "/files/{capability}", "tus-append", "uploads", "Send bytes (tus 1.0.0)", "204", capability, version,
+		header("Upload-Offset", true, "Where they begin"), header("Upload-Length", false, "Declares a deferred length"))
+	doc.Paths["/files/{capability}"].Patch.RequestBody = &huma.RequestBody{
+		Required: true, Content: map[string]*huma.MediaType{"application/offset+octet-stream": {}},
+	}
+	put(http.MethodDelete, "/files/{capability}", "tus-terminate", "uploads", "Give an upload up (tus 1.0.0)", "204", capability, version)
 	put(http.MethodGet, "/files/{capability}", "tus-content", "uploads", "To the bytes of a finished upload", "302", capability)
 	for _, m := range []string{http.MethodGet, http.MethodHead} {
 		verb := strings.ToLower(m)
-		put(m, "/p/{ticket}/{id}/{name}", verb+"-signed", "links", "Play by a ticket", "200", param("ticket", "From a link"), id, param("name", "original, or original.mp4 and so on"))
+		put(m, "/p/{ticket}/{id}/{name}", verb+"-signed", "links", "Play by a ticket", "200", param("ticket", "From a link"), id, param("name", "original, or original.mp4 and so on"), ranges)
 		put(m, "/m/{id}/{name}", verb+"-public", "links", "Play what is public", "200", id, param("name", "original, or original.mp4 and so on"))
 		put(m, "/play/{id}", verb+"-play", "links", "Exchange a grant signed by the LMS for a ticket", "302", id)
 	}
 	put(http.MethodGet, "/metrics", "metrics", "service", "Metrics for Prometheus, for admins", "200")
 	put(http.MethodGet, "/api/openapi.json", "openapi", "service", "This document", "200")
 	put(http.MethodGet, "/api/docs", "docs", "service", "This document as a page", "200")
+}
+
+// bareSecurity says what opens a path beside gin: a login, a login or nothing, or what stands in the path.
+func bareSecurity(method, path string) []map[string][]string {
+	login := []map[string][]string{{"bearer": {}}, {"apiKey": {}}}
+	switch {
+	case strings.HasPrefix(path, "/api/media"):
+		return append(login, map[string][]string{})
+	case path == "/metrics", path == "/files/" && method == http.MethodPost:
+		return login
+	}
+	return []map[string][]string{}
 }
 
 func codeOf(s string) int {
