@@ -38,6 +38,7 @@ type application struct {
 	assets    *cache.Assets
 	counter   *analytics.Counter
 	uploads   *uploads.Service
+	player    *playback.Handler
 	auth      *gateway.Authenticator
 	gateway   *gateway.Gateway
 }
@@ -79,6 +80,7 @@ func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *
 	}
 	changed.tell(func(id media.AssetID) {
 		a.assets.Invalidate(id)
+		a.player.Forget(id)
 		a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
 	})
 	return a, nil
@@ -102,7 +104,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	problems := gateway.NewProblems(log)
-	player, err := playback.New(a.assets, store, ring, a.counter, playback.Options{
+	a.player, err = playback.New(a.assets, store, ring, a.counter, playback.Options{
 		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Logger: log,
 	})
 	if err != nil {
@@ -122,7 +124,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Logger: log}),
 		Links: links, Counter: a.counter,
 		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
-		Grants:  a.uploads, Uploads: a.uploads, Playback: player, Auth: a.auth, Problems: problems,
+		Grants:  a.uploads, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),
