@@ -20,4 +20,5 @@ type Ticket struct {
 	Expires time.Time // to the second
 	Session Session   // who watches
 	Own     bool      // the viewer owns the asset: not counted
+	Public  bool      // given to a stranger: holds while the asset is public
 }

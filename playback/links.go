@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sluice/media"
@@ -87,6 +88,9 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 		return Link{}, err
 	}
 	a, err := l.assets.Asset(ctx, id)
+	if errors.Is(err, media.NotFound) {
+		return Link{}, errNoMedia() // to the letter what a private one is
+	}
 	if err != nil {
 		return Link{}, err
 	}
@@ -100,7 +104,7 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	if !manages {
 		q.Viewer = p.Subject
 	}
-	return l.sign(a, q), nil
+	return l.sign(a, q, !manages), nil
 }
 
 // Links signs a batch: one result for each request, in order. More than LinkOptions.Batch at once are media.Invalid.
@@ -147,11 +151,12 @@ func (l *Links) settle(q *LinkRequest) error {
 	return nil
 }
 
-func (l *Links) sign(a media.Asset, q LinkRequest) Link {
+// sign makes the link. A stranger's holds while the asset is public: what is private again must not stay open for a week.
+func (l *Links) sign(a media.Asset, q LinkRequest, stranger bool) Link {
 	t := media.Ticket{
 		Asset: a.ID, Epoch: a.Epoch, Use: q.Use, Expires: quantised(l.o.Now(), q.ExpiresIn), Session: l.o.SessionOf(q.Viewer),
 		// A link for nobody in particular is for others, also when its owner asks for it.
-		Own: q.Viewer != "" && q.Viewer == a.Owner,
+		Own: q.Viewer != "" && q.Viewer == a.Owner, Public: stranger,
 	}
 	return Link{URL: signedPath(l.tickets.Sign(t), a), ExpiresAt: t.Expires}
 }

@@ -14,7 +14,7 @@ import (
 //
 //	0     version, 1
 //	1     key id
-//	2     flags: bits 0-1 the use, bit 7 own; the others zero
+//	2     flags: bits 0-1 the use, bit 6 public, bit 7 own; the others zero
 //	3-7   expiry, Unix seconds, big-endian
 //	8-15  session
 //	16-32 HMAC-SHA256 over label, bytes 0-15, media id and epoch, cut to 136 bits
@@ -27,8 +27,9 @@ const (
 	tokenText     = 44 // characters of a ticket and of a capability
 	ticketLabel   = "sluice ticket 1\x00"
 
-	flagUse = 0x03
-	flagOwn = 0x80
+	flagUse    = 0x03
+	flagPublic = 0x40
+	flagOwn    = 0x80
 
 	maxExpiry = 1<<40 - 1
 )
@@ -47,6 +48,9 @@ func (r *Ring) Sign(t media.Ticket) string {
 	}
 	if t.Own {
 		raw[2] |= flagOwn
+	}
+	if t.Public {
+		raw[2] |= flagPublic
 	}
 	var expiry [8]byte
 	binary.BigEndian.PutUint64(expiry[:], uint64(min(max(t.Expires.Unix(), 0), maxExpiry))) //nolint:gosec // clamped
@@ -83,14 +87,16 @@ func (r *Ring) Verify(ticket string, asset media.AssetID, epoch uint32) (media.T
 	st.ticket(raw[:ticketHead], asset, epoch)
 	good := hmac.Equal(raw[ticketHead:], st.sum[:ticketSize-ticketHead])
 	k.states.Put(st)
-	if !good || raw[2]&^(flagUse|flagOwn) != 0 || raw[2]&flagUse == 0 {
+	if !good || raw[2]&^(flagUse|flagPublic|flagOwn) != 0 || raw[2]&flagUse == 0 {
 		return media.Ticket{}, errTicket()
 	}
 	expires := time.Unix(int64(raw[3])<<32|int64(binary.BigEndian.Uint32(raw[4:8])), 0).UTC()
 	if !r.now().Before(expires) {
 		return media.Ticket{}, &media.Error{Kind: media.Gone, Code: "link_expired", Detail: "this link has expired"}
 	}
-	t := media.Ticket{Asset: asset, Epoch: epoch, Use: media.Use(raw[2] & flagUse), Expires: expires, Own: raw[2]&flagOwn != 0}
+	t := media.Ticket{
+		Asset: asset, Epoch: epoch, Use: media.Use(raw[2] & flagUse), Expires: expires, Own: raw[2]&flagOwn != 0, Public: raw[2]&flagPublic != 0,
+	}
 	copy(t.Session[:], raw[8:16])
 	return t, nil
 }

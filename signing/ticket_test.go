@@ -23,6 +23,7 @@ func anyTicket(t *rapid.T) media.Ticket {
 		Expires: noon.Add(time.Duration(rapid.IntRange(1, 1<<28).Draw(t, "ttl")) * time.Second),
 		Session: media.Session(rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "session")),
 		Own:     rapid.Bool().Draw(t, "own"),
+		Public:  rapid.Bool().Draw(t, "public"),
 	}
 }
 
