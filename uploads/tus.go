@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tus/tusd/v2/pkg/handler"
@@ -70,7 +73,17 @@ func (b body) Read(p []byte) (int, error) {
 		b.c.last.Store(int64(time.Since(b.c.begun)))
 	}
 	b.c.reading.Store(false)
-	return n, err
+	return n, broken(err)
+}
+
+// broken gives io.ErrUnexpectedEOF for what net/http says of a malformed chunk: those errors have no type, and all it says else has one.
+func broken(err error) error {
+	_, network := errors.AsType[net.Error](err)
+	if err == nil || network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }
 
 // dataStore is tusd's view of a Service.
