@@ -285,6 +285,11 @@ func (s *Service) problemOf(w http.ResponseWriter, c *call, a *answer) error {
 	if a.cut() {
 		w.Header().Set("Connection", "close") // the rest of the body is of no use to anybody
 	}
+	return s.limitNamed(err)
+}
+
+// limitNamed says what the limit is where a refusal does not.
+func (s *Service) limitNamed(err error) error {
 	if e, ok := errors.AsType[*media.Error](err); ok && e.Kind == media.TooLarge && e.Code == "" {
 		return &media.Error{Kind: e.Kind, Code: "max_size_exceeded", Detail: tooLarge(s.o.MaxSize).Error(), Err: err}
 	}
