@@ -26,7 +26,7 @@ type CounterOptions struct {
 	Every       time.Duration // how often Run flushes; 0: 1 second
 	Batch       int           // tallies in one Count at most; 0: 4096
 	MaxViews    int           // views remembered for the window at most, about 100 bytes each; 0: 1,048,576
-	SegmentSize int64         // bytes of a journal file, a multiple of 64 KiB; 0: 4 MiB
+	SegmentSize int64         // bytes of a journal file, a multiple of 64 KiB; 0: 1 MiB
 	CloseWait   time.Duration // how long Close may take to count what is left; 0: 5 seconds
 	Now         func() time.Time
 	Logger      *slog.Logger
@@ -40,7 +40,7 @@ func (o *CounterOptions) complete() error {
 	setDefault(&o.Every, time.Second)
 	setDefault(&o.Batch, 4096)
 	setDefault(&o.MaxViews, 1<<20)
-	setDefault(&o.SegmentSize, 4<<20)
+	setDefault(&o.SegmentSize, 1<<20)
 	setDefault(&o.CloseWait, 5*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now

@@ -222,7 +222,7 @@ func (j *journal) roll(seq int64) *segment {
 	return nil
 }
 
-// spare gives the prepared segment. When the keeper is behind, which takes more than 65,536 accesses within the few milliseconds it
+// spare gives the prepared segment. When the keeper is behind, which takes more than 16,384 accesses within the few milliseconds it
 // needs, the writer makes a file itself, unsynced: it waits about a millisecond, but what it records survives a kill. Memory is for a
 // full disk only. Under mu.
 func (j *journal) spare() *segment {
