@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // memory remembers unfinished uploads between runs, one small file each in the user's cache directory.
@@ -60,6 +61,7 @@ func (m memory) keep(fingerprint string, r remembered) error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return fmt.Errorf("remember an upload: %w", err)
 	}
+	m.sweep(time.Now().Add(-forgetAfter))
 	f, err := os.CreateTemp(m.dir, ".new-*")
 	if err != nil {
 		return fmt.Errorf("remember an upload: %w", err)
@@ -76,6 +78,22 @@ func (m memory) keep(fingerprint string, r remembered) error {
 		return fmt.Errorf("remember an upload: %w", err)
 	}
 	return nil
+}
+
+// forgetAfter is longer than any gateway keeps an unfinished upload by default.
+const forgetAfter = 30 * 24 * time.Hour
+
+// sweep drops what nobody came back for.
+func (m memory) sweep(before time.Time) {
+	entries, err := os.ReadDir(m.dir)
+	if err != nil {
+		return // the next run tries again
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.ModTime().Before(before) {
+			_ = os.Remove(filepath.Join(m.dir, e.Name()))
+		}
+	}
 }
 
 func (m memory) forget(fingerprint string) { _ = os.Remove(m.path(fingerprint)) }

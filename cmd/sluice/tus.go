@@ -23,6 +23,8 @@ type sender struct {
 	retries  int   // attempts in a row that bring nothing
 	progress func(offset int64)
 	waiting  func(err error, d time.Duration) // told before each wait
+	anew     func()                           // told when earlier bytes are lost
+	sum      *runningSum                      // of the bytes as they go out; nil: none is wanted
 
 	url string // of the upload, once created
 	id  string // of the media
@@ -127,7 +129,7 @@ func (s *sender) patch(ctx context.Context, at int64) (int64, error) {
 	if s.chunk > 0 {
 		n = min(n, s.chunk)
 	}
-	body := &counted{r: io.NewSectionReader(s.file, at, n), at: at, tell: s.progress}
+	body := &counted{r: io.NewSectionReader(s.file, at, n), at: at, tell: s.progress, sum: s.sum}
 	resp, err := s.request(ctx, http.MethodPatch, s.url, body, n, func(h http.Header) {
 		h.Set("Content-Type", "application/offset+octet-stream")
 		h.Set("Upload-Offset", strconv.FormatInt(at, 10))
@@ -226,10 +228,12 @@ type counted struct {
 	r    io.Reader
 	at   int64
 	tell func(int64)
+	sum  *runningSum
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
+	c.sum.pass(c.at, p[:n])
 	c.at += int64(n)
 	c.tell(c.at)
 	return n, err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"sluice/configs"
 )
@@ -37,12 +32,14 @@ type uploadCommand struct {
 	ChunkSize string            `default:"0" help:"Bytes of one request, as 8MiB; 0: all in one."`
 	Retries   int               `default:"10" help:"Attempts in a row without progress before giving up."`
 	Verify    bool              `default:"true" negatable:"" help:"Compare the gateway's SHA-256 with this file's."`
+	Wait      time.Duration     `name:"verify-wait" default:"0s" help:"How long to wait for the gateway's SHA-256; 0s: as long as the size deserves."`
 	JSON      bool              `name:"json" help:"One JSON object per file."`
 }
 
 // Help teaches by examples.
 func (uploadCommand) Help() string {
-	return `Cut connections are mended by themselves. After Ctrl-C, or a crash, the same command goes on where it was.
+	return `Cut connections are mended by themselves. After Ctrl-C, or a crash, the same command goes on where it was. A gateway that is
+too busy to hash the file in time is no failure: the upload is complete, and --json says "verified": false.
 
   sluice upload lecture.mp4 --course 507f1f77bcf86cd799439011 --video-type intro
   sluice upload *.pdf --course 507f1f77bcf86cd799439011 --kind course-resource --meta resourceType=pdf
@@ -52,12 +49,13 @@ func (uploadCommand) Help() string {
 
 // uploaded is what one upload came to.
 type uploaded struct {
-	File    string `json:"file"`
-	ID      string `json:"id"`
-	Size    int64  `json:"size"`
-	Resumed int64  `json:"resumedFrom"` // bytes that the gateway had already
-	SHA256  string `json:"sha256,omitempty"`
-	State   string `json:"state,omitempty"`
+	File     string `json:"file"`
+	ID       string `json:"id"`
+	Size     int64  `json:"size"`
+	Resumed  int64  `json:"resumedFrom"` // bytes that the gateway had already
+	SHA256   string `json:"sha256,omitempty"`
+	Verified bool   `json:"verified"` // the gateway's hash is this file's
+	State    string `json:"state,omitempty"`
 }
 
 // Run uploads one file after the other.
@@ -108,7 +106,10 @@ func (c *uploadCommand) one(ctx context.Context, s surroundings, cl *client, pat
 	}
 	show := newShow(s, filepath.Base(path), info.Size(), c.JSON)
 	defer show.end()
-	u := &sender{c: cl, file: f, size: info.Size(), chunk: chunk, retries: c.Retries, progress: show.at, waiting: show.wait}
+	u := &sender{c: cl, file: f, size: info.Size(), chunk: chunk, retries: c.Retries, progress: show.at, waiting: show.wait, anew: show.anew}
+	if c.Verify {
+		u.sum = newRunningSum()
+	}
 	out := uploaded{File: path, Size: info.Size()}
 	if out.Resumed, err = c.transfer(ctx, u, newMemory(s), fingerprint(cl.base.String(), full, info, metadata), metadata); err != nil {
 		return uploaded{}, c.explainUpload(cl, path, u.url != "", err)
@@ -118,7 +119,7 @@ func (c *uploadCommand) one(ctx context.Context, s surroundings, cl *client, pat
 	if !c.Verify || out.ID == "" {
 		return out, nil
 	}
-	return c.verify(ctx, cl, f, out)
+	return c.verify(ctx, s, cl, f, u.sum, out)
 }
 
 // transfer goes on with an upload that an earlier run began, or begins one, and tells from which byte.
@@ -134,6 +135,9 @@ func (c *uploadCommand) transfer(ctx context.Context, u *sender, m memory, mark,
 	}
 	for range 3 { // an upload that is lost while it runs is begun anew, but not for ever
 		if errors.Is(err, errLost) {
+			if u.url != "" {
+				u.anew()
+			}
 			resumed = 0
 			u.url, u.id = "", ""
 			if err := u.create(ctx, metadata); err != nil {
@@ -212,20 +216,23 @@ func typeOf(path string) string {
 	return t
 }
 
-// verify compares hashes. The gateway computes its own in the background: it is waited for as long as reading this file takes, and a
-// while more.
-func (c *uploadCommand) verify(ctx context.Context, cl *client, f io.ReaderAt, out uploaded) (uploaded, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, &interruptible{ctx, io.NewSectionReader(f, 0, out.Size)}); err != nil {
+// verify compares hashes. Bytes sent in this run are hashed already, the others are read now. The gateway computes its own in the
+// background: it is waited for as long as reading such a file takes, and a while more.
+func (c *uploadCommand) verify(ctx context.Context, s surroundings, cl *client, f io.ReaderAt, hash *runningSum, out uploaded) (uploaded, error) {
+	sum, err := hash.of(ctx, f, out.Size)
+	if err != nil {
 		if ctx.Err() != nil {
 			return out, refuse(errInterrupted, "sluice show "+out.ID, "interrupted while comparing; %s is uploaded", out.File)
 		}
 		return out, fmt.Errorf("read %s again: %w", out.File, err)
 	}
-	sum := hex.EncodeToString(h.Sum(nil))
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.NewTimer(10*time.Second + time.Duration(out.Size/(50<<20))*time.Second)
+	wait := c.Wait
+	if wait <= 0 {
+		wait = 10*time.Second + time.Duration(out.Size/(50<<20))*time.Second
+	}
+	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	for {
 		var a asset
@@ -237,64 +244,17 @@ func (c *uploadCommand) verify(ctx context.Context, cl *client, f io.ReaderAt, o
 			if out.SHA256 = a.SHA256; a.SHA256 != sum {
 				return out, refuse(nil, "sluice rm "+out.ID+", and upload it again", "%s is stored with another SHA-256 than this file's; did it change meanwhile?", out.File)
 			}
+			out.Verified = true
 			return out, nil
 		}
 		select {
 		case <-tick.C:
 		case <-limit.C: // it is stored; only the comparison is missing
+			say(s.stderr, "sluice: %s is uploaded, and the gateway has not hashed it within %v: its SHA-256 could not be compared with %s\nfix: compare it with the one that sluice show %s tells later\n",
+				out.File, wait, sum, out.ID)
 			return out, nil
 		case <-ctx.Done():
 			return out, refuse(errInterrupted, "sluice show "+out.ID, "interrupted while comparing; %s is uploaded", out.File)
 		}
-	}
-}
-
-// interruptible ends a long copy with its context.
-type interruptible struct {
-	ctx context.Context //nolint:containedctx // lives for one copy
-	r   io.Reader
-}
-
-func (i *interruptible) Read(p []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.r.Read(p)
-}
-
-// show is the progress on a terminal, and little elsewhere.
-type show struct {
-	w    io.Writer
-	bar  *progressbar.ProgressBar // nil: not a terminal
-	name string
-	done bool
-}
-
-func newShow(s surroundings, name string, size int64, quiet bool) *show {
-	v := &show{w: s.stderr, name: strconv.Quote(name)}
-	if s.terminal && !quiet && size > 0 {
-		v.bar = progressbar.NewOptions64(size,
-			progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription(v.name), progressbar.OptionShowBytes(true),
-			progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
-			progressbar.OptionSetRenderBlankState(true))
-	}
-	return v
-}
-
-func (v *show) at(offset int64) {
-	if v.bar != nil {
-		_ = v.bar.Set64(offset) // a bar that cannot be drawn stops nothing
-	}
-}
-
-func (v *show) wait(err error, d time.Duration) {
-	say(v.w, "\n%s: %s; trying again in %v\n", v.name, oneLine(err.Error()), d)
-}
-
-func (v *show) end() {
-	if v.bar != nil && !v.done {
-		v.done = true
-		_ = v.bar.Exit() // as above
-		say(v.w, "\n")
 	}
 }
