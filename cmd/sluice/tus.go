@@ -26,6 +26,9 @@ type sender struct {
 	anew     func()                           // told when earlier bytes are lost
 	sum      *runningSum                      // of the bytes as they go out; nil: none is wanted
 
+	// deferred uploads learn their length with the last chunk: size is then the end of what is at hand, and whole once that is all.
+	deferred, whole bool
+
 	url string // of the upload, once created
 	id  string // of the media
 }
@@ -37,7 +40,11 @@ var errLost = errors.New("the upload is gone")
 func (s *sender) create(ctx context.Context, metadata string) error {
 	return s.retry(ctx, func() (bool, error) {
 		resp, err := s.request(ctx, http.MethodPost, s.c.base.JoinPath("files/").String(), http.NoBody, 0, func(h http.Header) {
-			h.Set("Upload-Length", strconv.FormatInt(s.size, 10))
+			if s.deferred {
+				h.Set("Upload-Defer-Length", "1")
+			} else {
+				h.Set("Upload-Length", strconv.FormatInt(s.size, 10))
+			}
 			h.Set("Authorization", "Bearer "+s.c.token)
 			if metadata != "" {
 				h.Set("Upload-Metadata", metadata)
@@ -133,6 +140,9 @@ func (s *sender) patch(ctx context.Context, at int64) (int64, error) {
 	resp, err := s.request(ctx, http.MethodPatch, s.url, body, n, func(h http.Header) {
 		h.Set("Content-Type", "application/offset+octet-stream")
 		h.Set("Upload-Offset", strconv.FormatInt(at, 10))
+		if s.deferred && s.whole {
+			h.Set("Upload-Length", strconv.FormatInt(s.size, 10))
+		}
 	})
 	if err != nil {
 		return at, err

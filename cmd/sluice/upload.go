@@ -17,7 +17,7 @@ import (
 
 type uploadCommand struct {
 	remote
-	Files []string `arg:"" name:"file" help:"Files to upload."`
+	Files []string `arg:"" name:"file" help:"Files to upload; - is standard input."`
 
 	Course    string            `group:"Where it belongs:" help:"Course (24 hex digits)."`
 	Lesson    string            `group:"Where it belongs:" help:"Lesson."`
@@ -26,6 +26,7 @@ type uploadCommand struct {
 	VideoType string            `group:"Where it belongs:" enum:"intro,lesson,module," default:"" help:"intro, lesson or module."`
 	Kind      string            `group:"Where it belongs:" enum:"product-image,course-video,course-resource,media," default:"" help:"product-image, course-video, course-resource or media; found by the other flags."`
 	Title     string            `help:"Title."`
+	Name      string            `help:"File name, where the file's own will not do."`
 	Public    bool              `help:"Plays without a link."`
 	Storage   string            `help:"Name of the storage that shall keep it."`
 	Meta      map[string]string `placeholder:"KEY=VALUE" mapsep:"none" help:"More metadata, as altText=Logo."`
@@ -44,6 +45,7 @@ too busy to hash the file in time is no failure: the upload is complete, and --j
   sluice upload lecture.mp4 --course 507f1f77bcf86cd799439011 --video-type intro
   sluice upload *.pdf --course 507f1f77bcf86cd799439011 --kind course-resource --meta resourceType=pdf
   sluice upload logo.png --product 507f1f77bcf86cd799439012 --public --meta altText=Logo
+  ffmpeg -i a.mkv -f matroska - | sluice upload - --name lecture.mkv          mended when cut, but only within this run
   sluice upload big.mov --server https://media.example.com --token "$TOKEN" --chunk-size 64MiB`
 }
 
@@ -63,6 +65,9 @@ func (c *uploadCommand) Run(ctx context.Context, s surroundings) error {
 	chunk, err := configs.ParseSize(c.ChunkSize)
 	if err != nil {
 		return refuse(err, "write it as --chunk-size 8MiB", "the chunk size cannot be read: %v", err)
+	}
+	if c.Name != "" && len(c.Files) > 1 {
+		return refuse(nil, "upload them one by one", "--name names one file, and %d are to be uploaded", len(c.Files))
 	}
 	cl, err := c.connect(s)
 	if err != nil {
@@ -87,6 +92,9 @@ func (c *uploadCommand) Run(ctx context.Context, s surroundings) error {
 }
 
 func (c *uploadCommand) one(ctx context.Context, s surroundings, cl *client, path string, chunk int64) (uploaded, error) {
+	if path == "-" {
+		return c.stream(ctx, s, cl, chunk)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return uploaded{}, refuse(err, "name a file that can be read", "%v", err)
@@ -100,7 +108,7 @@ func (c *uploadCommand) one(ctx context.Context, s surroundings, cl *client, pat
 	if err != nil {
 		return uploaded{}, fmt.Errorf("find %s: %w", path, err)
 	}
-	metadata, err := c.metadata(path)
+	metadata, err := c.metadata(first(c.Name, path))
 	if err != nil {
 		return uploaded{}, err
 	}

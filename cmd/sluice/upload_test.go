@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -195,6 +196,47 @@ func TestTheComparisonOfHashes(t *testing.T) {
 				t.Errorf("upload = %d, verified %v, %q, want %d, %v, %q and a fix", code, u.Verified, errs, c.code, c.verified, c.stderr)
 			}
 		})
+	}
+}
+
+func TestStandardInputOfAnyLength(t *testing.T) {
+	t.Parallel()
+	g := serve(t)
+	for name, size := range map[string]int{"one byte": 1, "a chunk": 1 << 20, "chunks": 3 << 20, "chunks and a bit": 3<<20 + 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, sum := file(t, t.TempDir(), "x.bin", size)
+			in, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			var patches atomic.Int32
+			at := before(t, g.url, func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPatch && patches.Add(1) == 1 && size > 1 { // cut in the middle: the gateway keeps what came
+					r.Body, r.ContentLength = io.NopCloser(io.LimitReader(r.Body, 1<<19)), 1<<19
+					r.Header.Del("Upload-Length")
+					httputilForward(g.url, r)
+					panic(http.ErrAbortHandler)
+				}
+				return true
+			})
+			var out, errs bytes.Buffer
+			code := execute(t.Context(), []string{"upload", "-", "--name", "x.bin", "--chunk-size", "1MiB", "--json"},
+				surroundings{environ: append([]string{"SLUICE_SERVER=" + at}, g.env...), stdin: in, stdout: &out, stderr: &errs})
+			var u uploaded
+			if err := json.Unmarshal(out.Bytes(), &u); code != 0 || err != nil || u.SHA256 != sum || u.Size != int64(size) || !u.Verified {
+				t.Errorf("upload - = %d, %+v, %v, want %d bytes with %s: %s", code, u, err, size, sum, &errs)
+			}
+			var shown asset
+			if err := json.Unmarshal([]byte(g.must("show", u.ID)), &shown); err != nil || shown.Filename != "x.bin" || shown.FileSize != int64(size) {
+				t.Errorf("show = %+v, %v", shown, err)
+			}
+		})
+	}
+	var errs bytes.Buffer
+	if code := execute(t.Context(), []string{"upload", "-", "--server", g.url}, surroundings{environ: g.env, stdin: strings.NewReader(""), stdout: io.Discard, stderr: &errs}); code != 1 || !strings.Contains(errs.String(), "\nfix: ") {
+		t.Errorf("nothing on standard input = %d, %q", code, &errs)
 	}
 }
 
