@@ -1,15 +1,20 @@
 package playback_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"sluice/gateway"
 	"sluice/media"
 	"sluice/playback"
 )
@@ -181,6 +186,58 @@ func TestNothingIsKeptThatMustNotBe(t *testing.T) {
 		must(t, h.store.Delete(t.Context(), a.Backend, a.Key))
 		if got := h.do(http.MethodGet, link); got.status != http.StatusNotFound {
 			t.Errorf("%s: got %d from memory", tt.name, got.status)
+		}
+	}
+}
+
+func TestAClientThatAsksAndNeverReadsIsDropped(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{8 << 10, 64 << 10} {
+		h := open(t, choices{Options: playback.Options{StallTimeout: 200 * time.Millisecond}, listener: gateway.Watch})
+		link, err := url.Parse(h.ticket(h.add(noise(size), nil), nil))
+		must(t, err)
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", link.Host)
+		must(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		must(t, c.(*net.TCPConn).SetReadBuffer(4096))
+		must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
+		asked := []byte("GET " + link.Path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		for err == nil { // until the server closes: its buffers are full soon, and then it waits for the client
+			_, err = c.Write(asked)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes: the server still waits for a client that reads nothing", size)
+		}
+	}
+}
+
+func TestPipelinedSmallAnswersComeWholeAndInOrder(t *testing.T) {
+	t.Parallel()
+	h := open(t, choices{listener: gateway.Watch})
+	var asked []byte
+	var want [][]byte
+	for i, size := range []int{1, 100, 4000, 8 << 10, 20 << 10, 64 << 10, 70_000} {
+		content := noise(size)
+		link, err := url.Parse(h.ticket(h.add(content, nil), nil))
+		must(t, err)
+		for range 3 + i%2 {
+			asked = fmt.Appendf(asked, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", link.Path)
+			want = append(want, content)
+		}
+	}
+	host := h.server.Listener.Addr().String()
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	_, err = c.Write(asked)
+	must(t, err)
+	r := bufio.NewReader(c)
+	for i, content := range want {
+		resp, err := http.ReadResponse(r, nil)
+		must(t, err)
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 || !bytes.Equal(got, content) {
+			t.Fatalf("answer %d: %d and %d bytes, or others: %v", i, resp.StatusCode, len(got), err)
 		}
 	}
 }
