@@ -68,6 +68,7 @@ func TestSmugglingIsRefused(t *testing.T) {
 		{"both in HTTP/1.0, where the coding is overlooked", "POST /files/ HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 5\r\n" + chunked + get, []int{400}, true},
 		{"chunked in HTTP/1.0", "POST /files/ HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n" + chunked + get, []int{400}, true},
 		{"both, behind a length on a folded line", "POST /files/ HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n 50\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n" + "POST /files/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" + chunked, nil, true},
+		{"a question about the whole server", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n" + get, []int{204, 200}, false},
 		{"two different lengths", "POST /files/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", []int{400}, true},
 		{"an unknown transfer coding", "POST /files/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", []int{501}, true},
 		{"a head of 64 KiB", "GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", []int{431}, true},

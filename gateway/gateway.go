@@ -154,6 +154,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.bare(w, r, "/m/{id}", g.n.Playback, g.o.LogPlayback)
 	case strings.HasPrefix(path, "/play/"):
 		g.bare(w, r, "/play/{id}", g.n.Playback, g.o.LogPlayback)
+	case path == "*" && r.Method == http.MethodOptions: // asks about the whole server (RFC 9110 section 9.3.7): it is here
+		w.WriteHeader(http.StatusNoContent)
 	case path == "/files":
 		g.bare(w, g.withID(w, r), "/files", g.n.Uploads, true)
 	case strings.HasPrefix(path, "/files/"):

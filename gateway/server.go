@@ -23,6 +23,9 @@ func (g *Gateway) NewServer() *http.Server {
 		Protocols:         protocols,
 		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(g.o.Logger.Handler(), slog.LevelWarn),
+
+		// net/http's own answer to OPTIONS * waits for the body without a deadline.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
