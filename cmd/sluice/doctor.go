@@ -147,7 +147,7 @@ const clockSlack = 90 * time.Second
 // lookClock compares the clock with the file system's, which may be another machine's, and with the newest file that the gateway has
 // written: by a clock that was set back, tokens and links that have expired would hold again.
 func lookClock(_ context.Context, l *configs.Loaded) (string, error) {
-	if _, err := os.Stat(l.DataDir); err != nil {
+	if _, err := os.Stat(l.DataDir); errors.Is(err, os.ErrNotExist) {
 		return time.Now().UTC().Format(time.RFC3339) + "; there is nothing yet to compare it with", nil
 	}
 	f, err := os.CreateTemp(l.DataDir, ".doctor-*")

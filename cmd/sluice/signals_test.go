@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,8 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"sluice/configs"
 	"sluice/internal/livetest"
 )
 
@@ -175,8 +179,24 @@ func TestTheSlowestStopThatSettingsAllow(t *testing.T) {
 	if code != 0 || took < 7*time.Second || took > 10*time.Second {
 		t.Errorf("exit code %d after %v, want 0 between 7 and 10 s: %s", code, took, p.log)
 	}
+	t.Logf("stopped in %v", took)
 	code, out, errs := once(t, t.TempDir(), []string{"SLUICE_DRAIN_DELAY=1m"}, "serve", "--port", "0")
 	onlyCauseAndFix(t, code, out, errs, regexp.MustCompile("over 8s"))
+}
+
+func TestAStopThatHangsIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		hangs := make(chan struct{})
+		time.AfterFunc(time.Hour, stop) // it serves for an hour, which is not limited
+		start := time.Now()
+		err := within(ctx, stopLimit, func() error { <-hangs; return nil })
+		if r, ok := errors.AsType[*configs.Refusal](err); !ok || r.Fix == "" || time.Since(start) != time.Hour+stopLimit {
+			t.Errorf("within = %v after %v, want a cause and a fix after an hour and %v", err, time.Since(start), stopLimit)
+		}
+		close(hangs)
+	})
 }
 
 func TestASignalWhileTheDatabaseIsWaitedFor(t *testing.T) {
