@@ -56,10 +56,7 @@ func (g *Gateway) route() error {
 
 // allowed adds to gin's list of routed methods the two that are answered beside it (RFC 9110, sections 9.3.2 and 9.3.7).
 func allowed(routed string) string {
-	if strings.Contains(routed, http.MethodGet) {
-		routed = strings.Replace(routed, http.MethodGet, "GET, HEAD", 1)
-	}
-	return routed + ", " + http.MethodOptions
+	return strings.Replace(routed, http.MethodGet, "GET, HEAD", 1) + ", " + http.MethodOptions
 }
 
 func humaConfig() huma.Config {
