@@ -50,21 +50,23 @@ func TestTheBinaryPassesThePlayersSuite(t *testing.T) {
 		return id
 	}
 	none, nonePublic := put(nil, "false"), put(nil, "true")
+	tr := &http.Transport{DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
 	for name, body := range map[string][]byte{"small": small, "large": large} {
-		t.Run(name+" by a ticket", func(t *testing.T) {
-			playertest.Run(t, playertest.Target{URL: c.s.URL + c.link(put(body, "false"), "v"), Body: body, Empty: c.s.URL + c.link(none, "v")})
-		})
-		t.Run(name+" in public", func(t *testing.T) {
-			playertest.Run(t, playertest.Target{URL: c.s.URL + "/m/" + put(body, "true") + "/", Body: body, Empty: c.s.URL + "/m/" + nonePublic + "/"})
-		})
-		t.Run(name+" by a login", func(t *testing.T) {
-			tr := &http.Transport{DisableCompression: true}
-			t.Cleanup(tr.CloseIdleConnections)
-			playertest.Run(t, playertest.Target{
-				URL: c.s.URL + "/api/media/" + put(body, "false") + "/content", Body: body, Empty: c.s.URL + "/api/media/" + none + "/content",
+		for how, target := range map[string]playertest.Target{
+			"by a ticket": {URL: c.s.URL + c.link(put(body, "false"), "v"), Empty: c.s.URL + c.link(none, "v")},
+			"in public":   {URL: c.s.URL + "/m/" + put(body, "true") + "/", Empty: c.s.URL + "/m/" + nonePublic + "/"},
+			"by a login": {
+				URL: c.s.URL + "/api/media/" + put(body, "false") + "/content", Empty: c.s.URL + "/api/media/" + none + "/content",
 				Client: &http.Client{Transport: bearer{tr, c.ann}},
+			},
+		} {
+			target.Body = body
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				playertest.Run(t, target)
 			})
-		})
+		}
 	}
 }
 
@@ -83,8 +85,15 @@ func TestHeadAndNotModifiedAgreeWithGet(t *testing.T) {
 	}
 	tag, modified := whole.get("Etag"), whole.get("Last-Modified")
 	for _, headers := range [][]string{
-		{}, {"If-None-Match", tag}, {"If-None-Match", `"other"`}, {"If-Match", tag}, {"If-Match", `"other"`}, {"If-Modified-Since", modified},
-		{"If-Unmodified-Since", modified}, {"If-Unmodified-Since", "Mon, 01 Jan 1990 00:00:00 GMT"}, {"If-None-Match", `"other"`, "If-Modified-Since", modified},
+		{},
+		{"If-None-Match", tag},
+		{"If-None-Match", `"other"`},
+		{"If-Match", tag},
+		{"If-Match", `"other"`},
+		{"If-Modified-Since", modified},
+		{"If-Unmodified-Since", modified},
+		{"If-Unmodified-Since", "Mon, 01 Jan 1990 00:00:00 GMT"},
+		{"If-None-Match", `"other"`, "If-Modified-Since", modified},
 		{"If-Match", `"other"`, "If-None-Match", tag},
 	} {
 		g, h := c.send(http.MethodGet, u, "", headers...), c.send(http.MethodHead, u, "", headers...)
@@ -208,7 +217,8 @@ func TestRefusalsOfLinks(t *testing.T) {
 		{"padding", "GET", "/p/" + ticket + "=/" + id + "/original.mp4", 403},
 		{"no ticket", "GET", "/p/x/" + id + "/original.mp4", 403},
 		{"private in public", "GET", "/m/" + id + "/original.mp4", 404},
-		{"a POST", "POST", u, 405}, {"a DELETE", "DELETE", u, 405},
+		{"a POST", "POST", u, 405},
+		{"a DELETE", "DELETE", u, 405},
 	} {
 		for _, headers := range [][]string{{}, {"If-None-Match", tag}, {"Range", "bytes=0-0"}, {"If-None-Match", "*"}, {"X-HTTP-Method-Override", "GET"}} {
 			a := c.send(r.method, r.url, "", headers...)

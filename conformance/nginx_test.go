@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,7 +26,14 @@ func nginx(t *testing.T, root string) string {
 	if u, err := user.Current(); err == nil {
 		who = u.Username
 	}
-	port := 20000 + os.Getpid()%10000
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
 	conf := fmt.Sprintf("user %s;\ndaemon off;\npid %s/pid;\nerror_log stderr;\nevents {}\nhttp { access_log off; client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy; fastcgi_temp_path %[2]s/fastcgi; uwsgi_temp_path %[2]s/uwsgi; scgi_temp_path %[2]s/scgi; default_type application/octet-stream; server { listen 127.0.0.1:%d; root %s; } }\n",
 		who, home, port, root)
 	path := filepath.Join(home, "nginx.conf")
@@ -43,7 +51,7 @@ func nginx(t *testing.T, root string) string {
 	})
 	url := "http://127.0.0.1:" + strconv.Itoa(port)
 	livetest.Until(t, 10*time.Second, "nginx answers", func() bool {
-		resp, err := http.Get(url + "/file") //nolint:noctx // bounded by Until
+		resp, err := http.Get(url + "/file")
 		if err != nil {
 			return false
 		}

@@ -73,16 +73,25 @@ func TestAStatusReadNeverConfusesAClient(t *testing.T) {
 		name, url, offset string
 		status            int
 	}{
-		{"fresh", fresh, "0", 200}, {"half", some, "2", 200}, {"whole", whole, "5", 200}, {"deleted", deleted, "", 404},
-		{"another's signature", whole[:len(whole)-1] + "A", "", 404}, {"nothing", "/files/x", "", 404}, {"a longer path", whole + "/x", "", 404},
+		{"fresh", fresh, "0", 200},
+		{"half", some, "2", 200},
+		{"whole", whole, "5", 200},
+		{"deleted", deleted, "", 404},
+		{"another's signature", whole[:len(whole)-1] + "A", "", 404},
+		{"nothing", "/files/x", "", 404},
+		{"a longer path", whole + "/x", "", 404},
 	} {
 		for _, who := range []struct {
 			name   string
 			header []string
 		}{
-			{"nobody", nil}, {"the owner", []string{"Authorization", c.ann}}, {"an admin", []string{"Authorization", c.root}},
-			{"the owner, expired", []string{"Authorization", expired}}, {"a broken token", []string{"Authorization", "Bearer x.y.z"}},
-			{"another scheme", []string{"Authorization", "Basic YTpi"}}, {"two tokens", []string{"Authorization", c.ann, "Authorization", c.ann}},
+			{"nobody", nil},
+			{"the owner", []string{"Authorization", c.ann}},
+			{"an admin", []string{"Authorization", c.root}},
+			{"the owner, expired", []string{"Authorization", expired}},
+			{"a broken token", []string{"Authorization", "Bearer x.y.z"}},
+			{"another scheme", []string{"Authorization", "Basic YTpi"}},
+			{"two tokens", []string{"Authorization", c.ann, "Authorization", c.ann}},
 			{"an empty header", []string{"Authorization", ""}},
 		} {
 			a := c.send(http.MethodHead, u.url, "", append(who.header, "Tus-Resumable", "1.0.0")...)
