@@ -62,15 +62,6 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d\n%s\n%.300q", a.status, a.head, a.body) }
 
-// code is the problem's code, or nothing.
-func (a answer) code() string {
-	var p struct{ Code string }
-	if json.Unmarshal([]byte(a.body), &p) != nil {
-		return ""
-	}
-	return p.Code
-}
-
 // same is what two refusals have in common when a stranger cannot tell them apart: all but what differs between any two requests.
 func (a answer) same() string {
 	var p map[string]any

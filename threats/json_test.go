@@ -245,10 +245,19 @@ func junkHeaders(t *testing.T, a *arena) {
 		}
 	}
 	for _, lines := range [][]string{
-		{"Upload-Length: 5", "Upload-Length: 6"}, {"Upload-Length: 5", "Upload-Defer-Length: 1"}, {"Upload-Length: 5", "Upload-Concat: final;" + up.at},
-		{"Upload-Length: 5", "Upload-Metadata: a !!!"}, {"Upload-Length: 5", "Upload-Metadata: a YQ==,a Yg=="}, {"Upload-Length: 5", "Upload-Metadata: ,"},
-		{"Upload-Length: 5", "Upload-Metadata: filename " + strings.Repeat("YQ", 9000)}, {"Upload-Length: 5", "Upload-Metadata: a YR=="}, {"Upload-Length: 5", "Upload-Metadata: é YQ=="},
-		{"Upload-Length: 5", "Upload-Metadata: isPublic bWF5YmU="}, {"Upload-Concat: final;"}, {"Upload-Concat: FINAL;" + up.at}, {"Upload-Concat: partial", "Upload-Concat: final;" + up.at},
+		{"Upload-Length: 5", "Upload-Length: 6"},
+		{"Upload-Length: 5", "Upload-Defer-Length: 1"},
+		{"Upload-Length: 5", "Upload-Concat: final;" + up.at},
+		{"Upload-Length: 5", "Upload-Metadata: a !!!"},
+		{"Upload-Length: 5", "Upload-Metadata: a YQ==,a Yg=="},
+		{"Upload-Length: 5", "Upload-Metadata: ,"},
+		{"Upload-Length: 5", "Upload-Metadata: filename " + strings.Repeat("YQ", 9000)},
+		{"Upload-Length: 5", "Upload-Metadata: a YR=="},
+		{"Upload-Length: 5", "Upload-Metadata: é YQ=="},
+		{"Upload-Length: 5", "Upload-Metadata: isPublic bWF5YmU="},
+		{"Upload-Concat: final;"},
+		{"Upload-Concat: FINAL;" + up.at},
+		{"Upload-Concat: partial", "Upload-Concat: final;" + up.at},
 		{"Upload-Concat: final;" + strings.Repeat(up.at+" ", 200)},
 	} {
 		if _, got := a.begin(t, a.ada, lines...); got.status < 400 {
@@ -256,9 +265,16 @@ func junkHeaders(t *testing.T, a *arena) {
 		}
 	}
 	for _, lines := range [][]string{
-		{octets, "Upload-Offset: 0"}, {"Tus-Resumable: 2.0.0", octets, "Upload-Offset: 0"}, {tus, tus, octets, "Upload-Offset: 0"}, {tus, octets}, {tus, "Upload-Offset: 0"},
-		{tus, "Content-Type: text/html", "Upload-Offset: 0"}, {tus, octets, "Upload-Offset: 0", "Upload-Offset: 0"}, {tus, octets, "Upload-Offset: 50"},
-		{tus, octets, "Upload-Offset: 0", "Upload-Length: 99"}, {tus, octets, octets, "Upload-Offset: 0"},
+		{octets, "Upload-Offset: 0"},
+		{"Tus-Resumable: 2.0.0", octets, "Upload-Offset: 0"},
+		{tus, tus, octets, "Upload-Offset: 0"},
+		{tus, octets},
+		{tus, "Upload-Offset: 0"},
+		{tus, "Content-Type: text/html", "Upload-Offset: 0"},
+		{tus, octets, "Upload-Offset: 0", "Upload-Offset: 0"},
+		{tus, octets, "Upload-Offset: 50"},
+		{tus, octets, "Upload-Offset: 0", "Upload-Length: 99"},
+		{tus, octets, octets, "Upload-Offset: 0"},
 	} {
 		if got := a.do(t, "PATCH", up.at, "", "junk", lines...); got.status < 400 {
 			t.Errorf("PATCH with %q = %v, want 4xx", lines, got)

@@ -33,6 +33,9 @@ func stored(t *testing.T, a *arena) (n int64) {
 	return n
 }
 
+// TestLimits measures what is stored, which others must not change meanwhile.
+//
+//nolint:tparallel // hence one after the other
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	const kib, limit, quota = 1 << 10, 1 << 20, 2 << 20

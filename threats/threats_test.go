@@ -10,6 +10,8 @@ import (
 const signingKey = "a signing key of these tests with 32 bytes or more"
 
 // TestThreats runs the table side by side against one gateway, and at the end looks at everything that it has printed meanwhile.
+//
+//nolint:tparallel // the last subtest reads what all the others have caused
 func TestThreats(t *testing.T) {
 	t.Parallel()
 	a := newArena(t, livetest.Options{Env: []string{
