@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tus/tusd/v2/pkg/handler"
-
 	"sluice/internal/crash"
 	"sluice/media"
 )
@@ -258,7 +256,7 @@ func (s *Service) newCall(r *http.Request) *call {
 func (s *Service) pass(w http.ResponseWriter, r *http.Request, c *call, method, path string, h http.Header) *answer {
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), callKey{}, c))
 	defer cancel(nil)
-	c.stop = cancel
+	c.cancel = cancel
 	s.calls.add(c)
 	s.active.Add(1)
 	defer func() {
@@ -266,7 +264,7 @@ func (s *Service) pass(w http.ResponseWriter, r *http.Request, c *call, method, 
 		s.calls.remove(c)
 	}()
 	if s.closing.Load() {
-		cancel(handler.ErrServerShutdown)
+		c.stop()
 	}
 	inner := r.WithContext(ctx)
 	inner.Method, inner.Header, inner.URL = method, h, &url.URL{Path: path}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"sluice/internal/crash"
@@ -71,16 +70,13 @@ func (s *Service) fill(w http.ResponseWriter, r *http.Request, c *call, buf []by
 		return nil
 	}
 	rc := http.NewResponseController(w)
-	var stopped atomic.Bool
-	c.stop = func(error) {
-		stopped.Store(true)
-		_ = rc.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines ends by itself
-	}
+	c.cancel = func(error) { _ = rc.SetReadDeadline(time.Unix(1, 0)) } // a connection without deadlines ends by itself
+	c.asked.Store(true)
 	s.calls.add(c)
 	defer s.calls.remove(c)
 	for n := 0; n < len(buf); {
 		_ = rc.SetReadDeadline(time.Now().Add(s.o.Network))
-		if stopped.Load() || s.closing.Load() {
+		if c.stopped.Load() || s.closing.Load() {
 			return errClosing()
 		}
 		m, err := r.Body.Read(buf[n:])
@@ -89,7 +85,7 @@ func (s *Service) fill(w http.ResponseWriter, r *http.Request, c *call, buf []by
 		case n == len(buf):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.Header().Set("Connection", "close")
-			if stopped.Load() {
+			if c.stopped.Load() {
 				return errClosing()
 			}
 			return &media.Error{Kind: media.Unavailable, Code: "body_timeout", Detail: "the body stopped coming", Err: err}

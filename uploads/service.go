@@ -235,7 +235,7 @@ func (cs *callSet) stopAll(ctx context.Context) error {
 	}
 	done := cs.empty
 	for c := range cs.m {
-		c.stop(handler.ErrServerShutdown)
+		c.stop()
 	}
 	cs.mu.Unlock()
 	select {

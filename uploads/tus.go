@@ -26,12 +26,14 @@ type call struct {
 	draft *media.Asset
 	err   error // what the DataStore refused with; tusd's own words are never shown
 
-	length int64       // Content-Length, or -1
-	stop   func(error) // ends the request from outside: its body is cut, its bytes are kept
+	length int64 // Content-Length, or -1
+	cancel context.CancelCauseFunc
 
 	begun   time.Time
 	last    atomic.Int64 // nanoseconds from begun to the last byte
 	reading atomic.Bool  // waiting for the client, not working for it
+	asked   atomic.Bool  // the body was asked for a first byte
+	stopped atomic.Bool
 }
 
 type callKey struct{}
@@ -52,6 +54,15 @@ func (c *call) fail(err error) error {
 	return handler.Error{ErrorCode: "ERR_STORE", HTTPResponse: handler.HTTPResponse{StatusCode: statusOf(media.KindOf(err))}}
 }
 
+// stop ends the request from outside: its body is cut, its bytes are kept. tusd looks at its body when it is cancelled, without a lock on
+// the field, and sets the field before it asks for the first byte: a stop that comes earlier waits for that.
+func (c *call) stop() {
+	c.stopped.Store(true)
+	if c.asked.Load() {
+		c.cancel(handler.ErrServerShutdown)
+	}
+}
+
 // alive tells when the request last made progress. One that works on bytes it has got is alive, however slow the disk.
 func (c *call) alive() time.Time {
 	if !c.reading.Load() {
@@ -68,6 +79,10 @@ type body struct {
 
 func (b body) Read(p []byte) (int, error) {
 	b.c.reading.Store(true)
+	b.c.asked.Store(true)
+	if b.c.stopped.Load() {
+		return 0, handler.ErrServerShutdown
+	}
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
 		b.c.last.Store(int64(time.Since(b.c.begun)))
