@@ -60,6 +60,22 @@ func TestAPendingFinishEndsByItselfWithinASecond(t *testing.T) {
 	b.wantOffset(location, "5")
 }
 
+func TestAPendingFinishIsNotRepeatedWithoutAPause(t *testing.T) {
+	t.Parallel()
+	b := start(t, uploads.Options{}, nil)
+	b.run()
+	location := b.create("Upload-Length", "5")
+	b.ledger.setAway(true)
+	if rep := b.patch(location, "0", "hello"); rep.status != http.StatusServiceUnavailable {
+		t.Fatalf("got %d, want 503", rep.status)
+	}
+	before := b.ledger.calls()
+	<-time.After(300 * time.Millisecond)
+	if n := b.ledger.calls() - before; n > 20 { // tries after 0, 50, 150 and 350 ms, and a sweep
+		t.Errorf("%d ledger calls in 300 ms while it is away, want a handful", n)
+	}
+}
+
 func TestAHeadThatCannotKnowIsLocked(t *testing.T) {
 	t.Parallel()
 	b := start(t, uploads.Options{}, nil)

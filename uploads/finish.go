@@ -161,12 +161,19 @@ type pending struct {
 	wake chan struct{}
 }
 
-func (p *pending) init() { p.m, p.wake = map[media.AssetID]bool{}, make(chan struct{}, 1) }
+func newPending() pending {
+	return pending{m: map[media.AssetID]bool{}, wake: make(chan struct{}, 1)}
+}
 
+// add wakes the finisher for what is new only: its own failures come by here too, and must wait for the next round.
 func (p *pending) add(id media.AssetID, remove bool) {
 	p.mu.Lock()
-	p.m[id] = p.m[id] || remove
+	was, known := p.m[id]
+	p.m[id] = was || remove
 	p.mu.Unlock()
+	if known && (was || !remove) {
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -176,6 +183,15 @@ func (p *pending) add(id media.AssetID, remove bool) {
 func (p *pending) done(id media.AssetID) {
 	p.mu.Lock()
 	delete(p.m, id)
+	p.mu.Unlock()
+}
+
+// tried ends what was noted, unless a failed finish has made a removal of it meanwhile.
+func (p *pending) tried(id media.AssetID, remove bool) {
+	p.mu.Lock()
+	if p.m[id] == remove {
+		delete(p.m, id)
+	}
 	p.mu.Unlock()
 }
 
@@ -218,7 +234,7 @@ func (s *Service) retryPending(ctx context.Context) bool {
 		err := s.retry(ctx, id, remove)
 		switch {
 		case err == nil || refusal(err):
-			s.pending.done(id)
+			s.pending.tried(id, remove)
 		case ctx.Err() != nil || media.KindOf(err) == media.Unavailable:
 			return false
 		}

@@ -106,10 +106,9 @@ func New(ledger Ledger, store *storage.Store, caps Capabilities, locker Locker, 
 	}
 	s := &Service{
 		ledger: ledger, store: store, caps: caps, locker: locker, o: o, hashing: make(chan struct{}, 1),
-		buffers: &buffers{left: defaultInFlight},
+		pending: newPending(), buffers: &buffers{left: defaultInFlight},
 	}
 	s.desk.m = map[media.AssetID]*upload{}
-	s.pending.init()
 	s.calls.m = map[*call]struct{}{}
 
 	composer := handler.NewStoreComposer()
