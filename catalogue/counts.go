@@ -14,7 +14,7 @@ import (
 // texts are the statements that hold a piece of dialect.
 type texts struct {
 	Dialect
-	keys, bump, spread string
+	keys, bump, spread, deny string
 }
 
 func writeTexts(d Dialect) texts {
@@ -28,6 +28,8 @@ func writeTexts(d Dialect) texts {
 		spread: `INSERT INTO accesses (asset_id, hour, views, bytes)
 			SELECT t.asset, t.hour, t.views, t.bytes FROM ` + d.Tallies + ` JOIN assets a ON a.id = t.asset WHERE a.doomed_at = 0
 			ON CONFLICT (asset_id, hour) DO UPDATE SET views = accesses.views + excluded.views, bytes = accesses.bytes + excluded.bytes`,
+		deny: `INSERT INTO denials (` + denialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (id) DO UPDATE SET expires_at = ` + d.Greatest + `(denials.expires_at, excluded.expires_at)`,
 	}
 }
 
