@@ -97,7 +97,7 @@ type Links struct {
 
 // Uploads bounds what comes in.
 type Uploads struct {
-	MaxSize      Size // 0: no limit
+	MaxSize      Size // 0: 1 TiB
 	Quota        Size // bytes per owner; 0: no limit
 	AllowedTypes []string
 	Expiry       time.Duration
@@ -141,7 +141,7 @@ func Default() Config {
 		Links:         Links{TTL: time.Hour, MaxTTL: 7 * 24 * time.Hour},
 		Uploads: Uploads{
 			MaxSize: 50 << 30, Expiry: 7 * 24 * time.Hour,
-			StallAfter: 300 * time.Millisecond, IdleTimeout: 60 * time.Second, Ack: AckFast,
+			StallAfter: 300 * time.Millisecond, IdleTimeout: 55 * time.Second, Ack: AckFast,
 		},
 		Cache: Cache{Assets: 100_000},
 		Log:   Log{Level: "info", Format: "auto", Access: true},

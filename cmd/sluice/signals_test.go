@@ -134,6 +134,21 @@ func TestASignalDuringAPatchKeepsItsBytes(t *testing.T) {
 	}
 }
 
+func TestAnUploadIsCutAfterTheIdleTimeout(t *testing.T) {
+	t.Parallel()
+	p := spawn(t, t.TempDir(), []string{"SLUICE_IDLE_TIMEOUT=300ms"})
+	patch := p.patching(1 << 20)
+	if err := patch.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, patch); err != nil {
+		t.Errorf("a silent PATCH: %v, want an end of the connection", err)
+	}
+	if got := p.offset(patch.upload); got != patch.sent {
+		t.Errorf("HEAD = %d, want the %d that were sent", got, patch.sent)
+	}
+}
+
 func TestDrainingSaysSoAndASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := spawn(t, t.TempDir(), []string{"SLUICE_DRAIN_DELAY=5s", "SLUICE_SHUTDOWN_GRACE=3s"})

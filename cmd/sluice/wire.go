@@ -113,7 +113,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL})
 	a.uploads, err = uploads.New(a.catalogue, store, ring, uploads.NewLocker(), uploads.Options{
 		MaxSize: int64(c.Uploads.MaxSize), Quota: int64(c.Uploads.Quota), AllowedTypes: c.Uploads.AllowedTypes, Ack: string(c.Uploads.Ack),
-		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, IdleTimeout: c.Uploads.IdleTimeout,
+		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, Network: c.Uploads.IdleTimeout,
 		Authenticate: a.auth.Principal, Problem: problems.Write, OpenGrant: ring.OpenGrant, SealGrant: ring.SealGrant,
 		ContentURL: links.ContentURL, CORS: uploads.CORS{Origins: c.CORS.Origins}, Logger: log,
 	})
