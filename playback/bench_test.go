@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -139,5 +140,48 @@ func BenchmarkHandler(b *testing.B) {
 	for b.Loop() {
 		clear(w.header)
 		h.ServeHTTP(w, r)
+	}
+}
+
+// listed is a Denials whose list never changes.
+type listed []media.Denial
+
+func (l listed) Deny(_ context.Context, d media.Denial) (media.Denial, error) { return d, nil }
+func (l listed) Denials(context.Context) ([]media.Denial, error)              { return l, nil }
+func (l listed) Lift(context.Context, string) error                           { return nil }
+func (l listed) DropDenials(context.Context) error                            { return nil }
+
+// BenchmarkDenylist is what a request pays for the list.
+func BenchmarkDenylist(b *testing.B) {
+	const course = "507f1f77bcf86cd799439011"
+	a := assetForTest()
+	a.Placement.CourseID = course[:20] + "0000"
+	var full listed
+	until := time.Now().Add(time.Hour)
+	for i := range 10_000 {
+		d := media.Denial{ID: strconv.Itoa(i), Viewer: "viewer " + strconv.Itoa(i), Until: until}
+		switch i % 4 {
+		case 1:
+			d.Asset = media.NewAssetID(until)
+		case 2:
+			d.CourseID = course[:20] + strconv.Itoa(1000+i%9000)
+		case 3:
+			d.CourseID, d.Viewer = course[:20]+strconv.Itoa(1000+i%9000), ""
+		}
+		full = append(full, d)
+	}
+	for name, list := range map[string]listed{"empty": nil, "one viewer": full[:1], "10,000 of four shapes": full} {
+		b.Run(name, func(b *testing.B) {
+			l := NewDenylist(list, DenylistOptions{})
+			if err := l.Load(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if l.covers(media.Session{1}, &a) {
+					b.Fatal("it is not denied")
+				}
+			}
+		})
 	}
 }

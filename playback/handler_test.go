@@ -386,7 +386,7 @@ func TestMethodsAndCORS(t *testing.T) {
 		t.Errorf("POST: got %d %v", got.status, got.header)
 	}
 	for _, o := range []playback.Options{
-		{AllowedOrigins: []string{"null"}}, {AllowedOrigins: []string{"https://*.example"}, ResourcePolicy: "none"}, {AllowedOrigins: []string{"https://a.example/"}}, {MaxAge: -1},
+		{AllowedOrigins: []string{"null"}}, {AllowedOrigins: []string{"https://*.example"}}, {ResourcePolicy: "none"}, {AllowedOrigins: []string{"https://a.example/"}}, {MaxAge: -1},
 	} {
 		if _, err := playback.New(h.shelf, h.store, h.ring, h.tally, o); err == nil {
 			t.Errorf("%+v: New takes it, want an error", o)

@@ -15,6 +15,7 @@ type LinkOptions struct {
 	Batch   int           // links of one call of Links; zero: 200
 
 	SessionOf func(viewer string) media.Session // as in Options
+	Denied    *Denylist                         // as in Options
 	Now       func() time.Time                  // nil: time.Now
 }
 
@@ -82,7 +83,7 @@ func NewLinks(assets Assets, tickets Tickets, o LinkOptions) *Links {
 
 // Link signs a link to one asset. Admins may have one to everything, instructors to their own, everybody to what is public; all else is
 // media.NotFound, as what does not exist is. A lifetime out of bounds or an unknown use is media.Invalid, an unfinished asset
-// media.Conflict. Only who manages the asset names the viewer: others get links for themselves.
+// media.Conflict. Only who manages the asset names the viewer: others get links for themselves. Who is denied is media.Forbidden.
 func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q LinkRequest) (Link, error) {
 	if err := l.settle(&q); err != nil {
 		return Link{}, err
@@ -103,6 +104,9 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	}
 	if !manages {
 		q.Viewer = p.Subject
+	}
+	if l.o.Denied.covers(l.o.SessionOf(q.Viewer), &a) {
+		return Link{}, errRevoked()
 	}
 	return l.sign(a, q, !manages), nil
 }

@@ -48,6 +48,9 @@ type Options struct {
 	// SessionOf hashes a viewer's name into a ticket. nil: as signing.SessionOf does.
 	SessionOf func(viewer string) media.Session
 
+	// Denied is whose tickets are worth nothing although they verify. nil: nobody's.
+	Denied *Denylist
+
 	// AllowedOrigins may read over CORS: exact origins ("https://lms.example"), or the one entry "*". Never with credentials: the ticket is
 	// the credential, and stands in the path.
 	AllowedOrigins []string
@@ -128,7 +131,7 @@ func New(assets Assets, store *storage.Store, tickets Tickets, accesses Accesses
 // settle checks the choices and fills the defaults in.
 func (o *Options) settle() error {
 	for _, origin := range o.AllowedOrigins {
-		if u, err := url.Parse(origin); origin != "*" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+u.Host) {
+		if u, err := url.Parse(origin); origin != "*" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || strings.Contains(origin, "*") || origin != u.Scheme+"://"+u.Host) {
 			return fmt.Errorf("playback: allowed origin %q: want scheme://host[:port] or *", origin)
 		}
 	}
@@ -224,6 +227,10 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request, rest string) {
 	t, err := h.tickets.Verify(ticket, id, a.Epoch)
 	if err != nil {
 		h.problem(w, r, err)
+		return
+	}
+	if h.o.Denied.covers(t.Session, &a) {
+		h.problem(w, r, errRevoked())
 		return
 	}
 	if t.Public && !a.Public {
@@ -322,9 +329,14 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, rest string) 
 		h.problem(w, r, err)
 		return
 	}
+	session := h.o.SessionOf(g.Viewer)
+	if h.o.Denied.covers(session, &a) {
+		h.problem(w, r, errRevoked())
+		return
+	}
 	// The ticket ends with the grant, to the second: the same grant gives the same URL, and never more time than the LMS gave.
 	t := media.Ticket{
-		Asset: id, Epoch: a.Epoch, Use: g.Use, Expires: g.Expires, Session: h.o.SessionOf(g.Viewer), Own: g.Viewer != "" && g.Viewer == a.Owner,
+		Asset: id, Epoch: a.Epoch, Use: g.Use, Expires: g.Expires, Session: session, Own: g.Viewer != "" && g.Viewer == a.Owner,
 	}
 	head := w.Header()
 	head["Cache-Control"] = h.ages.noStore

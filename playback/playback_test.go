@@ -108,7 +108,7 @@ func open(tb testing.TB, c choices) *house {
 	must(tb, err)
 	h.handler, err = playback.New(h.shelf, h.store, h.ring, h.tally, c.Options)
 	must(tb, err)
-	h.links = playback.NewLinks(h.shelf, h.ring, playback.LinkOptions{Now: c.Now})
+	h.links = playback.NewLinks(h.shelf, h.ring, playback.LinkOptions{Now: c.Now, Denied: c.Denied})
 	mux := http.NewServeMux()
 	for _, prefix := range []string{"/p/", "/m/", "/play/"} {
 		mux.Handle(prefix, h.handler)

@@ -16,3 +16,18 @@ type Assets interface {
 type Accesses interface {
 	Record(a media.Access)
 }
+
+// Denials keeps who may no longer use tickets that were given, for every node.
+type Denials interface {
+	// Deny keeps a denial by its ID; one that is there already keeps the later end. It gives what is kept.
+	Deny(ctx context.Context, d media.Denial) (media.Denial, error)
+
+	// Denials gives those that are not over, oldest first.
+	Denials(ctx context.Context) ([]media.Denial, error)
+
+	// Lift removes one; media.NotFound when it is not there, or over.
+	Lift(ctx context.Context, id string) error
+
+	// DropDenials removes those that are over.
+	DropDenials(ctx context.Context) error
+}
