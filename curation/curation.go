@@ -13,7 +13,6 @@ import (
 
 // Options are the choices of a Service. The zero value works.
 type Options struct {
-	Watchers     Watchers         // told of every change at once; nil: nobody is
 	Now          func() time.Time // nil: time.Now
 	Logger       *slog.Logger     // nil: silent
 	BytesTimeout time.Duration    // how long a delete may take to drop the bytes; 0: 10 s
@@ -124,12 +123,7 @@ func (s *Service) Change(ctx context.Context, p media.Principal, id media.AssetI
 	if c == (media.Change{}) {
 		return a, nil // nothing to do makes no new version
 	}
-	a, err = s.shelf.Change(ctx, id, version, c)
-	if err != nil {
-		return media.Asset{}, err
-	}
-	s.changed(id)
-	return a, nil
+	return s.shelf.Change(ctx, id, version, c)
 }
 
 // Revoke makes every ticket signed for the asset so far worthless.
@@ -137,12 +131,7 @@ func (s *Service) Revoke(ctx context.Context, p media.Principal, id media.AssetI
 	if _, err := s.managed(ctx, p, id); err != nil {
 		return media.Asset{}, err
 	}
-	a, err := s.shelf.Revoke(ctx, id)
-	if err != nil {
-		return media.Asset{}, err
-	}
-	s.changed(id)
-	return a, nil
+	return s.shelf.Revoke(ctx, id)
 }
 
 // Delete deletes an asset whose Version is version, or whatever it is when version is 0. Once the row is doomed the asset is gone
@@ -158,7 +147,6 @@ func (s *Service) Delete(ctx context.Context, p media.Principal, id media.AssetI
 	if err := s.shelf.Doom(ctx, id, version); err != nil {
 		return err
 	}
-	s.changed(id)
 	crash.At("curation: doomed")
 	if !a.State.Finished() {
 		return nil // a PATCH may still be writing: the sweeper knows when that is over
@@ -211,12 +199,6 @@ func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (me
 		row.Placement.Kind = media.Generic
 	}
 	return s.shelf.Add(ctx, row)
-}
-
-func (s *Service) changed(id media.AssetID) {
-	if s.o.Watchers != nil {
-		s.o.Watchers.Invalidate(id)
-	}
 }
 
 func missing() error {

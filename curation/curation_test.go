@@ -89,11 +89,9 @@ func (s *shelf) Delete(_ context.Context, backend, key string) error {
 	return s.note("bytes " + backend + "/" + key)
 }
 
-func (s *shelf) Invalidate(media.AssetID) { _ = s.note("invalidate") }
-
 func setup() (*curation.Service, *shelf) {
 	s := &shelf{rows: map[media.AssetID]media.Asset{}, fail: map[string]error{}}
-	return curation.New(s, s, curation.Options{Watchers: s, Now: func() time.Time { return now }}), s
+	return curation.New(s, s, curation.Options{Now: func() time.Time { return now }}), s
 }
 
 func idOf(n byte) media.AssetID {
@@ -338,7 +336,7 @@ func TestChange(t *testing.T) {
 		if err != nil || a.Title != title || a.Version != 4 {
 			t.Errorf("got %+v, %v", a, err)
 		}
-		if d := cmp.Diff([]string{"change", "invalidate"}, sh.did); d != "" {
+		if d := cmp.Diff([]string{"change"}, sh.did); d != "" {
 			t.Error(d)
 		}
 	})
@@ -363,11 +361,11 @@ func TestDeleteOrder(t *testing.T) {
 		want  []string
 		err   error
 	}{
-		{"doomed, told, bytes, row", media.Ready, nil, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
-		{"bytes that are gone already do not stop it", media.Ready, map[string]error{"bytes main/k": media.NotFound}, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
-		{"a backend away leaves the doomed row to the sweeper", media.Ready, map[string]error{"bytes main/k": away}, []string{"doom", "invalidate", "bytes main/k"}, nil},
-		{"a row that cannot be forgotten is gone all the same", media.Ready, map[string]error{"forget": away}, []string{"doom", "invalidate", "bytes main/k", "forget"}, nil},
-		{"an upload on its way is left to the sweeper", media.Uploading, nil, []string{"doom", "invalidate"}, nil},
+		{"doomed, bytes, row", media.Ready, nil, []string{"doom", "bytes main/k", "forget"}, nil},
+		{"bytes that are gone already do not stop it", media.Ready, map[string]error{"bytes main/k": media.NotFound}, []string{"doom", "bytes main/k", "forget"}, nil},
+		{"a backend away leaves the doomed row to the sweeper", media.Ready, map[string]error{"bytes main/k": away}, []string{"doom", "bytes main/k"}, nil},
+		{"a row that cannot be forgotten is gone all the same", media.Ready, map[string]error{"forget": away}, []string{"doom", "bytes main/k", "forget"}, nil},
+		{"an upload on its way is left to the sweeper", media.Uploading, nil, []string{"doom"}, nil},
 		{"a catalogue away deletes nothing", media.Ready, map[string]error{"doom": media.Unavailable}, []string{"doom"}, media.Unavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -402,7 +400,7 @@ func TestDeleteOrder(t *testing.T) {
 		id := sh.put(1, "ida", true, media.Ready)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.Delete(ctx, ida, id, 3); err != nil || len(sh.did) != 4 {
+		if err := s.Delete(ctx, ida, id, 3); err != nil || len(sh.did) != 3 {
 			t.Errorf("got %v, did %v", err, sh.did)
 		}
 	})

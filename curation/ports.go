@@ -32,8 +32,3 @@ type Shelf interface {
 type Bytes interface {
 	Delete(ctx context.Context, backend, key string) error
 }
-
-// Watchers are told at once when an asset has changed or gone, so that no cache serves it stale.
-type Watchers interface {
-	Invalidate(id media.AssetID)
-}
