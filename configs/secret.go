@@ -12,9 +12,6 @@ const Masked = "***"
 // Secret is a text that prints as *** however it is printed: fmt, JSON, YAML, slog. Reveal gives it to the one who needs it.
 type Secret struct{ text string }
 
-// NewSecret wraps a text.
-func NewSecret(s string) Secret { return Secret{s} }
-
 // Reveal gives the text.
 func (s Secret) Reveal() string { return s.text }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice/media"
@@ -53,9 +52,6 @@ func (g *Gateway) readyz(ctx context.Context, _ *nothing) (*readyOutput, error) 
 	}
 	return &readyOutput{Status: http.StatusOK, Body: r}, nil
 }
-
-// Registerer takes the metrics of others, to be shown with ours.
-func (g *Gateway) Registerer() prometheus.Registerer { return g.o.Registry }
 
 // Metrics shows all metrics to whoever asks: for a listener that strangers do not reach.
 func (g *Gateway) Metrics() http.Handler {

@@ -3,7 +3,6 @@ package uploads
 import (
 	"context"
 	"maps"
-	"sync"
 	"time"
 
 	"sluice/media"
@@ -11,12 +10,11 @@ import (
 
 // The pace of background hashing.
 const (
-	hashSlice    = 4 << 20
-	hashPause    = 40 * time.Millisecond  // between slices while uploads run
-	hashQuiet    = 100 * time.Millisecond // after the last of a burst of small files, so that settling does not slow them
-	hashLatest   = 2 * time.Second        // after the first of them
-	settleAtOnce = 32                     // rows settled side by side: they share the ledger's commits
-	hashBatch    = 256
+	hashSlice  = 4 << 20
+	hashPause  = 40 * time.Millisecond  // between slices while uploads run
+	hashQuiet  = 100 * time.Millisecond // after the last of a burst of small files, so that settling does not slow them
+	hashLatest = 2 * time.Second        // after the first of them
+	hashBatch  = 256
 )
 
 func (s *Service) wakeHasher() {
@@ -74,13 +72,7 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 			break
 		}
 	}
-	if err := s.settleHashed(ctx, rows); err != nil {
-		return false, err
-	}
 	for _, a := range rows {
-		if len(a.SHA256) != 0 {
-			continue
-		}
 		sum, err := s.hashOf(ctx, a)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -95,30 +87,6 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 		}
 	}
 	return more, nil
-}
-
-// settleHashed settles the rows that came with their hash.
-func (s *Service) settleHashed(ctx context.Context, rows []media.Asset) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	slots := make(chan struct{}, settleAtOnce)
-	for _, a := range rows {
-		if len(a.SHA256) == 0 {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := s.ledger.Settle(ctx, a.ID, a.SHA256); err != nil && media.KindOf(err) != media.NotFound {
-				mu.Lock()
-				first = err
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return first
 }
 
 // breathe waits a moment while uploads run.
