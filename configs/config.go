@@ -213,9 +213,9 @@ func (c *Config) checkNetwork() error {
 		}
 	}
 	for _, o := range c.CORS.Origins {
-		if !validOrigin(o) {
-			return refuse(fmt.Sprintf("cors.origins (SLUICE_CORS_ORIGINS) holds %q, which is not an origin", o),
-				"write scheme, host and port only, as in https://lms.example.com, or * alone for every page", nil)
+		if !validOrigin(o) || o == "*" && len(c.CORS.Origins) > 1 {
+			return refuse(fmt.Sprintf("cors.origins (SLUICE_CORS_ORIGINS) holds %q, which is not an exact origin", o),
+				"name each page's scheme, host and port, as in https://lms.example.com, or write * alone for every page", nil)
 		}
 	}
 	for _, p := range c.TrustedProxies {
@@ -227,12 +227,13 @@ func (c *Config) checkNetwork() error {
 	return nil
 }
 
+// validOrigin takes what a browser sends as Origin, to be compared with that byte by byte: no pattern, and no capital.
 func validOrigin(o string) bool {
 	if o == "*" {
 		return true
 	}
 	u, err := url.Parse(o)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && o == u.Scheme+"://"+u.Host
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && o == u.Scheme+"://"+u.Host && !strings.Contains(o, "*") && o == strings.ToLower(o)
 }
 
 func (c *Config) checkLimits() error {

@@ -11,14 +11,12 @@ import (
 // origins is who may call /api from a browser. Answers never allow credentials: a bearer token is set by the page itself, so that no
 // cookie of ours could be ridden.
 type origins struct {
-	all      bool
-	exact    []string
-	suffixes []suffix
+	all   bool
+	exact []string
 }
 
-// suffix is "https://*.example.com": any subdomain, on that scheme and port.
-type suffix struct{ scheme, host string }
-
+// newOrigins takes exact origins, or the single "*". A star inside an origin is refused: uploads and playback compare as well, and one page
+// is either let in everywhere or nowhere.
 func newOrigins(list []string) (origins, error) {
 	var o origins
 	for _, s := range list {
@@ -33,40 +31,17 @@ func newOrigins(list []string) (origins, error) {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Scheme+"://"+u.Host != s || s != strings.ToLower(s) {
 			return origins{}, fmt.Errorf("cors: %q is not an origin such as https://app.example.com", s)
 		}
-		if rest, wild := strings.CutPrefix(u.Host, "*."); wild {
-			if !strings.Contains(rest, ".") || strings.Contains(rest, "*") {
-				return origins{}, fmt.Errorf("cors: %q is too wide", s)
-			}
-			o.suffixes = append(o.suffixes, suffix{u.Scheme + "://", "." + rest})
-			continue
-		}
 		if strings.Contains(s, "*") {
-			return origins{}, fmt.Errorf("cors: %q has its star elsewhere than in front", s)
+			return origins{}, fmt.Errorf("cors: %q has a star: origins are exact, or * stands alone", s)
 		}
 		o.exact = append(o.exact, s)
 	}
 	return o, nil
 }
 
-func (o origins) allows(origin string) bool {
-	if slices.Contains(o.exact, origin) {
-		return true
-	}
-	for _, s := range o.suffixes {
-		rest, ok := strings.CutPrefix(origin, s.scheme)
-		if !ok {
-			continue
-		}
-		if label, ok := strings.CutSuffix(rest, s.host); ok && label != "" && !strings.ContainsAny(label, "/@:?#\\ ") {
-			return true
-		}
-	}
-	return false
-}
-
 // handle sets what a browser needs, and answers a preflight itself. An origin that is not on the list gets nothing, which is a no.
 func (o origins) handle(w http.ResponseWriter, r *http.Request) (done bool) {
-	if !o.all && len(o.exact) == 0 && len(o.suffixes) == 0 {
+	if !o.all && len(o.exact) == 0 {
 		return false
 	}
 	h := w.Header()
@@ -80,7 +55,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) (done bool) {
 	switch {
 	case o.all:
 		h.Set("Access-Control-Allow-Origin", "*")
-	case o.allows(from[0]):
+	case slices.Contains(o.exact, from[0]):
 		h.Set("Access-Control-Allow-Origin", from[0])
 	default:
 		return false

@@ -22,22 +22,23 @@ import (
 
 // Needs are what the gateway stands in front of. All of them are required.
 type Needs struct {
-	Media    Curation
-	Links    Links
-	Counter  Counter
-	Reports  Reports
-	Grants   Grants
-	Uploads  http.Handler // mounted bare at /files and /files/
-	Playback Playback     // mounted bare at /p/, /m/ and /play/
-	Auth     *Authenticator
-	Problems *Problems
+	Media       Curation
+	Links       Links
+	Counter     Counter
+	Reports     Reports
+	Grants      Grants
+	Revocations Revocations
+	Uploads     http.Handler // mounted bare at /files and /files/
+	Playback    Playback     // mounted bare at /p/, /m/ and /play/
+	Auth        *Authenticator
+	Problems    *Problems
 }
 
 // Options are the choices of a Gateway. The zero value works.
 type Options struct {
 	PublicURL   string                     // "https://media.example.com": prefix of the links handed out; "": links are relative
 	Checks      []Check                    // what /readyz names
-	CORSOrigins []string                   // who may call /api from a browser: exact origins, "https://*.example.com", or "*" alone
+	CORSOrigins []string                   // who may call /api from a browser: exact origins, or "*" alone
 	Registry    *prometheus.Registry       // nil: one of its own
 	Logger      *slog.Logger               // nil: silent
 	LogPlayback bool                       // one line for each request to playback as well
@@ -68,7 +69,7 @@ type Gateway struct {
 
 // New makes a Gateway. Options that cannot hold are an error.
 func New(n Needs, o Options) (*Gateway, error) {
-	if n.Media == nil || n.Links == nil || n.Counter == nil || n.Reports == nil || n.Grants == nil || n.Uploads == nil || n.Playback == nil ||
+	if n.Media == nil || n.Links == nil || n.Counter == nil || n.Reports == nil || n.Grants == nil || n.Revocations == nil || n.Uploads == nil || n.Playback == nil ||
 		n.Auth == nil || n.Problems == nil {
 		return nil, errors.New("gateway: something it stands in front of is missing")
 	}

@@ -355,6 +355,7 @@ func TestFirstStart(t *testing.T) {
 			"two keys that sign":      {"JWT_SECRET=" + strong, "SLUICE_SIGNING_KEYS=1:sign:" + strong + ",2:sign:" + strong + "x"},
 			"none that signs":         {"JWT_SECRET=" + strong, "SLUICE_SIGNING_KEYS=1:verify:" + strong},
 			"a short API key":         {"JWT_SECRET=" + strong, "SLUICE_SIGNING_KEYS=1:sign:" + strong, "SLUICE_API_KEYS=lms:admin:short"},
+			"a pattern of origins":    {"JWT_SECRET=" + strong, "SLUICE_SIGNING_KEYS=1:sign:" + strong, "SLUICE_CORS_ORIGINS=https://*.example.com"},
 			"an origin with a path":   {"JWT_SECRET=" + strong, "SLUICE_SIGNING_KEYS=1:sign:" + strong, "SLUICE_CORS_ORIGINS=https://a.example/path"},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

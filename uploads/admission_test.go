@@ -402,7 +402,7 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s is not exposed", h)
 		}
 	}
-	for _, o := range []uploads.CORS{{Origins: []string{"*"}, Credentials: true}, {Origins: []string{"null"}}} {
+	for _, o := range []uploads.CORS{{Origins: []string{"*"}, Credentials: true}, {Origins: []string{"null"}}, {Origins: []string{"https://*.example"}}} {
 		if _, err := uploads.New(b.ledger, b.store, b.ring, nil, uploads.Options{CORS: o}); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,7 +163,7 @@ func (o *Options) fill() error {
 		}
 	}
 	for _, origin := range o.CORS.Origins {
-		if origin == "" || origin == "null" || origin == "*" && o.CORS.Credentials {
+		if origin == "" || origin == "null" || origin == "*" && o.CORS.Credentials || origin != "*" && strings.Contains(origin, "*") {
 			return fmt.Errorf("uploads: origin %q cannot be allowed", origin)
 		}
 	}
