@@ -17,6 +17,9 @@ import (
 // MinSecret is how many bytes an HS256 secret has at least: as many as its hash (RFC 7518 section 3.2).
 const MinSecret = 32
 
+// keySubject begins the subject of every API key, and of nobody else: a login that could take such a name would own what the key uploaded.
+const keySubject = "key:"
+
 // APIKey is a key of a machine, such as the LMS's own server.
 type APIKey struct {
 	Name   string // its subject is "key:" and the name
@@ -142,7 +145,7 @@ func (a *Authenticator) apiKey(key string) (media.Principal, bool) {
 		return media.Principal{}, false
 	}
 	k := &a.o.APIKeys[found]
-	return media.Principal{Subject: "key:" + k.Name, Roles: k.Roles}, true
+	return media.Principal{Subject: keySubject + k.Name, Roles: k.Roles}, true
 }
 
 func badCredentials(detail string, err error) error {

@@ -134,6 +134,8 @@ func TestPrincipal(t *testing.T) {
 		"an empty sub":                      {[]string{bearer(with("sub", ""))}, media.Principal{}, true},
 		"a sub that is a number":            {[]string{bearer(with("sub", 7))}, media.Principal{}, true},
 		"a sub with a line break":           {[]string{bearer(with("sub", "a\nb"))}, media.Principal{}, true},
+		"a sub that is an API key's":        {[]string{bearer(with("sub", "key:lms"))}, media.Principal{}, true},
+		"a sub that begins as a key's":      {[]string{bearer(with("sub", "key:"))}, media.Principal{}, true},
 		"SUB is not sub":                    {[]string{bearer(jwt.MapClaims{"SUB": "ida", "exp": in(time.Hour)})}, media.Principal{}, true},
 		"roles that are an object":          {[]string{bearer(with("roles", map[string]any{"admin": true}))}, media.Principal{}, true},
 		"a play grant is not a login":       {[]string{bearer(with("aud", "play"))}, media.Principal{}, true},

@@ -95,7 +95,7 @@ func (a *Authenticator) checkClaims(m jwt.MapClaims) (claims, error) {
 		}
 	}
 	sub, _ := m["sub"].(string)
-	if sub == "" || len(sub) > maxSubject || !utf8.ValidString(sub) || strings.ContainsFunc(sub, unicode.IsControl) {
+	if sub == "" || strings.HasPrefix(sub, keySubject) || len(sub) > maxSubject || !utf8.ValidString(sub) || strings.ContainsFunc(sub, unicode.IsControl) {
 		return claims{}, badCredentials("the token has no valid sub", nil)
 	}
 	aud, err := m.GetAudience()

@@ -85,6 +85,7 @@ func forgedTokens(t *testing.T, a *arena) {
 		"nbf to come":                      with(fmt.Sprintf(`{"sub":"root","exp":%d,"nbf":%d}`, later, later-1)),
 		"iat to come":                      with(fmt.Sprintf(`{"sub":"root","exp":%d,"iat":%d}`, later, later-1)),
 		"no sub":                           with(fmt.Sprintf(`{"role":"admin","exp":%d}`, later)),
+		"sub of an API key":                with(fmt.Sprintf(`{"sub":"key:lms","role":"admin","exp":%d}`, later)),
 		"sub a number":                     with(fmt.Sprintf(`{"sub":1,"role":"admin","exp":%d}`, later)),
 		"sub with a line break":            with(fmt.Sprintf(`{"sub":"a\nb","role":"admin","exp":%d}`, later)),
 		"sub of 10,000 bytes":              with(fmt.Sprintf(`{"sub":"%s","exp":%d}`, strings.Repeat("a", 5000), later)),
