@@ -74,6 +74,7 @@ func TestSmugglingIsRefused(t *testing.T) {
 		{"a head of 64 KiB", "GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", []int{431}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			got, closed := w.raw(c.send, max(len(c.want), 2))
 			if c.want == nil {
 				// The bad one may already be seen when the good one is answered; either way it is the last.
@@ -234,6 +235,7 @@ func TestContent(t *testing.T) {
 		{"a path beside it", "GET", "/api/media/x/y/content", nil, 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if resp, body := w.do(c.method, c.path, "", c.head...); resp.StatusCode != c.want {
 				t.Errorf("got %d %s", resp.StatusCode, body)
 			}
@@ -262,12 +264,12 @@ func TestPanics(t *testing.T) {
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	w := setup(t, func(o *gateway.Options) {
-		o.CORSOrigins = []string{"https://app.example.com", "https://*.school.example"}
+		o.CORSOrigins = []string{"https://app.example.com", "https://a.school.example"}
 	})
 	for origin, want := range map[string]bool{
 		"https://app.example.com":                  true,
 		"https://a.school.example":                 true,
-		"https://a.b.school.example":               true,
+		"https://b.school.example":                 false,
 		"http://app.example.com":                   false,
 		"https://app.example.com.evil.example":     false,
 		"https://evil-app.example.com":             false,
@@ -309,7 +311,7 @@ func TestCORS(t *testing.T) {
 	if resp, _ := all.do("GET", "/livez", "", "Origin: https://evil.example"); resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("*: got %v", resp.Header)
 	}
-	for _, bad := range [][]string{{"null"}, {"*", "https://a.example"}, {"https://*"}, {"https://*.com"}, {"https://a.*.example"}, {"https://a.example/"}, {"ftp://a.example"}, {"a.example"}, {"https://A.example"}} {
+	for _, bad := range [][]string{{"null"}, {"*", "https://a.example"}, {"https://*"}, {"https://*.example.com"}, {"https://a.*.example"}, {"https://a.example/"}, {"ftp://a.example"}, {"a.example"}, {"https://A.example"}} {
 		if err := gateway.CheckOrigins(bad); err == nil {
 			t.Errorf("%v was taken", bad)
 		}

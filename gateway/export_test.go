@@ -19,6 +19,9 @@ func CheckQuery(raw string) error { return checkQuery(raw) }
 // UniqueMembers is the check of JSON bodies.
 func UniqueMembers(b []byte) error { return uniqueMembers(b) }
 
+// WholeText is the check of JSON texts.
+func WholeText(b []byte) error { return wholeText(b) }
+
 // TraceOf reads a traceparent.
 func TraceOf(s string) string { return traceOf(map[string][]string{"Traceparent": {s}}) }
 

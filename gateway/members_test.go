@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sluice/gateway"
 )
@@ -33,4 +35,55 @@ func TestAMemberTwiceIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHalfASurrogatePairIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		good       bool
+	}{
+		{"a pair", `{"a":"\ud83d\ude00"}`, true},
+		{"pairs in a row", `"\uD83D\uDE00\ud83d\ude00"`, true},
+		{"an escaped backslash before the letters", `"\\ud800"`, true},
+		{"the replacement character itself", `"\ufffd\\\ufffd"`, true},
+		{"what is no JSON is for the decoder", `"\ud8`, true},
+		{"empty", ``, true},
+		{"a first half alone", `{"a":"\ud800"}`, false},
+		{"a first half at the very end", `"\udbff`, false},
+		{"a second half alone", `"\udc00"`, false},
+		{"two first halves", `"\ud83d\ud83d\ude00"`, false},
+		{"the wrong way round", `"\ude00\ud83d"`, false},
+		{"a first half before another escape", `"\ud83d\n"`, false},
+		{"a first half and letters between", `"\ud83dx\ude00"`, false},
+		{"in a member's name", `{"\ud800":1}`, false},
+		{"after an escaped backslash", `"\\\ud800"`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := gateway.WholeText([]byte(tt.body)); (err == nil) != tt.good {
+				t.Errorf("got %v, want good %v", err, tt.good)
+			}
+		})
+	}
+}
+
+func FuzzWholeText(f *testing.F) {
+	for _, seed := range []string{`"\ud83d\ude00"`, `"\ud800"`, `"\\ud800"`, `{"a":"\udc00b"}`, `"\`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		var v any
+		if err := json.Unmarshal([]byte(body), &v); err != nil || strings.Contains(body, "\ufffd") || strings.Contains(strings.ToLower(body), `fffd`) {
+			return
+		}
+		text, err := json.Marshal(v)
+		if err != nil || !utf8.ValidString(body) {
+			return
+		}
+		// What is taken is decoded as it was sent: U+FFFD comes of halves alone.
+		if lost := strings.Contains(string(text), "\ufffd"); lost != (gateway.WholeText([]byte(body)) != nil) {
+			t.Errorf("%q: lost %v, refused %v", body, lost, !lost)
+		}
+	})
 }

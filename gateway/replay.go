@@ -43,14 +43,14 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 	for {
 		rs.mu.Lock()
 		e, found := rs.byKey[k]
-		if found && rs.now().Sub(e.Value.(*replay).at) > replayAge {
+		if found && rs.now().Sub(replayIn(e).at) > replayAge {
 			rs.drop(e)
 			found = false
 		}
 		if !found {
 			break // still locked
 		}
-		r := e.Value.(*replay)
+		r := replayIn(e)
 		rs.mu.Unlock()
 		if r.print != sum {
 			return nil, false, &media.Error{
@@ -94,5 +94,11 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 // drop forgets one; the caller holds mu.
 func (rs *replays) drop(e *list.Element) {
 	rs.order.Remove(e)
-	delete(rs.byKey, e.Value.(*replay).key)
+	delete(rs.byKey, replayIn(e).key)
+}
+
+// replayIn is what an element of order holds.
+func replayIn(e *list.Element) *replay {
+	r, _ := e.Value.(*replay) // it holds nothing else
+	return r
 }

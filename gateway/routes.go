@@ -46,6 +46,7 @@ func (g *Gateway) route() error {
 	api.UseMiddleware(g.admit)
 	g.routeMedia(api)
 	g.routeLinks(api)
+	g.routeRevocations(api)
 	g.routeUploads(api)
 	g.routeReports(api)
 	g.routeHealth(api)
@@ -64,7 +65,7 @@ func humaConfig() huma.Config {
 		if !utf8.Valid(b) {
 			return errors.New("not UTF-8") // encoding/json would put U+FFFD in its place
 		}
-		if err := uniqueMembers(b); err != nil {
+		if err := errors.Join(wholeText(b), uniqueMembers(b)); err != nil {
 			return err
 		}
 		return json.Unmarshal(b, v)

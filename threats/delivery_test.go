@@ -123,6 +123,9 @@ func fileNames(t *testing.T, a *arena) {
 		if got.status == 200 {
 			named(t, a, f.id, name)
 		}
+		if name == `\ud800` && got.status != 400 {
+			t.Errorf("half a surrogate pair: %v, want 400", got)
+		}
 	}
 }
 

@@ -162,6 +162,7 @@ func junkJSON(t *testing.T, a *arena) {
 			"a fraction":                     "{" + key + `:0.5}`,
 			"NaN":                            "{" + key + `:NaN}`,
 			"invalid UTF-8":                  "{" + key + ":\"\xff\xfe\"}",
+			"half a surrogate pair":          "{" + key + `:"\ud800"}`,
 			"a NUL":                          "{" + key + `:"\u0000"}`,
 			"a bare NUL":                     "{" + key + ":\"\x00\"}",
 			"a byte order mark":              "\xef\xbb\xbf" + r.good,
