@@ -162,7 +162,8 @@ func TestDocument(t *testing.T) {
 				if !slices.ContainsFunc(op.Parameters, func(p struct {
 					Name, In string
 					Required bool
-				}) bool {
+				},
+				) bool {
 					return p.Name == name[1] && p.In == "path" && p.Required
 				}) {
 					t.Errorf("%s: {%s} is not described", route, name[1])
@@ -208,7 +209,7 @@ func TestDocsPage(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	one := "/api/media/" + idOf(1).String()
-	me, fresh := as("ida", "instructor"), `If-Match: "v1"`
+	me, root, fresh := as("ida", "instructor"), as("root", "admin"), `If-Match: "v1"`
 	for name, c := range map[string]struct {
 		method, path, body string
 		head               []string
@@ -273,6 +274,19 @@ func TestBadInput(t *testing.T) {
 		"nobody counts":                     {"POST", "/api/media/" + idOf(2).String() + "/access", "", nil, 401},
 		"a stranger counts":                 {"POST", "/api/media/" + idOf(3).String() + "/access", "", []string{me}, 404},
 		"a stranger revokes":                {"DELETE", "/api/media/" + idOf(3).String() + "/links", "", []string{me}, 404},
+		"a revocation of nobody":            {"POST", "/api/revocations", `{}`, []string{root}, 400},
+		"a revocation of a media alone":     {"POST", "/api/revocations", `{"mediaId":"` + idOf(1).String() + `"}`, []string{root}, 400},
+		"a revocation of an odd course":     {"POST", "/api/revocations", `{"courseId":"{}"}`, []string{root}, 400},
+		"a revocation of an odd media":      {"POST", "/api/revocations", `{"viewer":"u1","mediaId":"x"}`, []string{root}, 400},
+		"a revocation of a line break":      {"POST", "/api/revocations", `{"viewer":"a\nb"}`, []string{root}, 400},
+		"a revocation of a viewer too long": {"POST", "/api/revocations", `{"viewer":"` + strings.Repeat("v", 256) + `"}`, []string{root}, 400},
+		"a revocation for ever":             {"POST", "/api/revocations", `{"viewer":"u1","expiresIn":99999999999}`, []string{root}, 400},
+		"a revocation with unknown fields":  {"POST", "/api/revocations", `{"viewer":"u1","session":"x"}`, []string{root}, 400},
+		"a revocation without a body":       {"POST", "/api/revocations", "", []string{root}, 400},
+		"an instructor revokes a viewer":    {"POST", "/api/revocations", `{"viewer":"u1"}`, []string{me}, 403},
+		"nobody revokes a viewer":           {"POST", "/api/revocations", `{"viewer":"u1"}`, nil, 401},
+		"a lift of what is not there":       {"DELETE", "/api/revocations/x", "", []string{root}, 404},
+		"a lift of NUL":                     {"DELETE", "/api/revocations/%00", "", []string{root}, 404},
 		"a trailing slash":                  {"GET", one + "/", "", []string{me}, 404},
 		"two slashes":                       {"GET", "//api/media", "", []string{me}, 404},
 		"PUT":                               {"PUT", one, `{}`, []string{me}, 405},

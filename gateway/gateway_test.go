@@ -41,6 +41,7 @@ type world struct {
 	srv     *httptest.Server
 	shelf   *shelf
 	counter *counter
+	denied  *playback.Denylist
 	log     *lockedBuffer
 }
 
@@ -63,13 +64,14 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 		t.Fatal(err)
 	}
 	problems := gateway.NewProblems(logger)
+	w.denied = playback.NewDenylist(&denials{}, playback.DenylistOptions{Now: clock})
 	o := gateway.Options{Now: clock, Logger: logger}
 	if change != nil {
 		change(&o)
 	}
 	w.g, err = gateway.New(gateway.Needs{
 		Media:   curation.New(w.shelf, noBytes{}, curation.Options{Now: clock}),
-		Links:   playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock}),
+		Links:   playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied,
 		Counter: w.counter, Reports: analytics.NewReports(counts{}, w.shelf, w.counter, analytics.ReportOptions{Now: clock}), Grants: grants{},
 		Uploads:  bareHandler("uploads"),
 		Playback: bareHandler("playback"), Auth: auth, Problems: problems,

@@ -32,6 +32,13 @@ type Links interface {
 	Link(ctx context.Context, p media.Principal, id media.AssetID, lr playback.LinkRequest) (playback.Link, error)
 }
 
+// Revocations takes back links that were given to a viewer or for a course.
+type Revocations interface {
+	Deny(ctx context.Context, p media.Principal, q playback.DenialRequest) (media.Denial, error)
+	Denials(ctx context.Context, p media.Principal) ([]media.Denial, error)
+	Lift(ctx context.Context, p media.Principal, id string) error
+}
+
 // Grants is what the gateway asks of uploads.Service beside its handler.
 type Grants interface {
 	Open(ctx context.Context, p media.Principal) ([]uploads.OpenUpload, error)
