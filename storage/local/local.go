@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -216,24 +215,4 @@ func (d *Driver) Unfinished(ctx context.Context) iter.Seq2[media.Object, error] 
 			}
 		}
 	}
-}
-
-// buffers are pooled in three sizes: one upload in a thousand that trickle must not hold a megabyte, nor even 32 KiB.
-type buffers [3]*sync.Pool
-
-const (
-	smallBuffer  = 4 << 10
-	middleBuffer = 64 << 10
-	largeBuffer  = 1 << 20
-)
-
-// steady is how many reads in a row fill a small buffer before a larger one is worth its memory: clients that trickle fill two or three
-// with what a second brought. A middle one that was filled says enough.
-const steady = 8
-
-func newBuffers() buffers {
-	pool := func(size int) *sync.Pool {
-		return &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
-	}
-	return buffers{pool(smallBuffer), pool(middleBuffer), pool(largeBuffer)}
 }

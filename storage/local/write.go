@@ -180,19 +180,18 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 	return end - off, err
 }
 
-// fill writes what r gives from off on, and tells where it ends. The buffer is small until reads have filled it.
+// fill writes what r gives from off on, and tells where it ends. The buffer follows the pace at which reads fill it.
 func (w *write) fill(ctx context.Context, off int64, r io.Reader) (int64, error) {
-	pools, size := w.driver.buffers, 0
-	buf := pools[size].Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
-	defer func() { pools[size].Put(buf) }()
-	for idle, filled := 0, 0; ; {
+	buf := w.driver.buffers.get()
+	defer buf.put()
+	for idle := 0; ; {
 		if err := ctx.Err(); err != nil {
 			return off, err
 		}
-		n, readErr := r.Read(*buf)
+		n, readErr := r.Read(*buf.b)
 		if n > 0 {
 			idle = 0
-			kept, err := w.keep((*buf)[:n], off)
+			kept, err := w.keep((*buf.b)[:n], off)
 			off += int64(kept)
 			if err != nil {
 				return off, err
@@ -208,13 +207,7 @@ func (w *write) fill(ctx context.Context, off int64, r io.Reader) (int64, error)
 				return off, io.ErrNoProgress
 			}
 		}
-		if n < len(*buf) {
-			filled = 0
-		} else if filled++; size == 0 && filled == steady || size == 1 {
-			pools[size].Put(buf)
-			size++
-			buf = pools[size].Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
-		}
+		buf.fit(n)
 	}
 }
 
