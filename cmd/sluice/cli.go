@@ -18,6 +18,7 @@ type commands struct {
 	Token   tokenCommand   `cmd:"" help:"Print a JWT for tests and operators."`
 	Upload  uploadCommand  `cmd:"" help:"Upload files, resumable across runs."`
 	Link    linkCommand    `cmd:"" help:"Print a signed URL that plays a media."`
+	Revoke  revokeCommand  `cmd:"" help:"Take links back: of a viewer, a course, a media."`
 	Ls      lsCommand      `cmd:"" aliases:"list" help:"List media."`
 	Show    showCommand    `cmd:"" aliases:"get" help:"Show one media as JSON."`
 	Rm      rmCommand      `cmd:"" aliases:"delete" help:"Delete media: the bytes, the row, the links."`

@@ -38,6 +38,7 @@ type application struct {
 	assets    *cache.Assets
 	counter   *analytics.Counter
 	uploads   *uploads.Service
+	denied    *playback.Denylist
 	player    *playback.Handler
 	auth      *gateway.Authenticator
 	gateway   *gateway.Gateway
@@ -104,13 +105,14 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	problems := gateway.NewProblems(log)
+	a.denied = playback.NewDenylist(a.catalogue, playback.DenylistOptions{MaxLink: c.Links.MaxTTL, Logger: log})
 	a.player, err = playback.New(a.assets, store, ring, a.counter, playback.Options{
-		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Logger: log,
+		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Denied: a.denied, Logger: log,
 	})
 	if err != nil {
 		return fmt.Errorf("playback: %w", err)
 	}
-	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL})
+	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL, Denied: a.denied})
 	a.uploads, err = uploads.New(a.catalogue, store, ring, uploads.NewLocker(), uploads.Options{
 		MaxSize: int64(c.Uploads.MaxSize), Quota: int64(c.Uploads.Quota), AllowedTypes: c.Uploads.AllowedTypes, Ack: string(c.Uploads.Ack),
 		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, Network: c.Uploads.IdleTimeout,
@@ -124,7 +126,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Logger: log}),
 		Links: links, Counter: a.counter,
 		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
-		Grants:  a.uploads, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
+		Grants:  a.uploads, Revocations: a.denied, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),
@@ -230,7 +232,7 @@ func (c *changes) changed(id media.AssetID) {
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run} {
+	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run} {
 		g.Go(func() error {
 			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				return err
