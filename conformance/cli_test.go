@@ -119,7 +119,7 @@ func TestHelpTeaches(t *testing.T) {
 	t.Parallel()
 	c := open(t, livetest.Options{Off: true})
 	top := c.sluice(nil, "--help")
-	for _, command := range []string{"serve", "token", "upload", "link", "ls", "show", "rm", "migrate", "doctor", "health", "config", "version"} {
+	for _, command := range []string{"serve", "token", "upload", "link", "revoke", "ls", "show", "rm", "migrate", "doctor", "health", "config", "version"} {
 		r := c.sluice(nil, command, "--help")
 		if !strings.Contains(top.out, "  "+command) || r.code != 0 || r.err != "" || !strings.HasPrefix(r.out, "Usage: sluice "+command) {
 			t.Errorf("sluice %s --help: exit %d\n%.300s%s", command, r.code, r.out, r.err)
