@@ -140,11 +140,26 @@ func (c *Catalogue) begun(ctx context.Context, a media.Asset) (earlier media.Ass
 		var user media.AssetID
 		used, err := queryOne(ctx, q, selectGrant, []any{a.Upload.GrantID}, &user)
 		if err == nil && used {
+			first, err := c.load(ctx, q, user)
+			if err == nil && sameRequest(first.Asset, a) {
+				earlier, existed = first.Asset, true
+				return nil
+			}
+			if err != nil && !errors.Is(err, media.NotFound) {
+				return err
+			}
 			return &media.Error{Kind: media.Forbidden, Code: "grant_used", Detail: "this upload grant was used before"}
 		}
 		return err
 	})
 	return earlier, existed, err
+}
+
+// sameRequest tells whether the creation of a is that of earlier come again, after an answer that was lost: nothing of what its client
+// said has changed, and neither has its bytes.
+func sameRequest(earlier, a media.Asset) bool {
+	return a.State == media.Uploading && earlier.State == media.Uploading && earlier.Owner == a.Owner && earlier.Size == a.Size &&
+		earlier.Upload.Deferred == a.Upload.Deferred && earlier.Upload.Metadata == a.Upload.Metadata
 }
 
 const (

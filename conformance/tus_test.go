@@ -190,11 +190,15 @@ func TestABrowserUploadsByAGrant(t *testing.T) {
 		create(415, "Upload-Length", "10", "Upload-Metadata", metadata("filename", "x.pdf", "filetype", "application/pdf"))
 		create(403, "Upload-Length", "10", "Upload-Metadata", video+","+metadata("mongoCourseId", lesson))
 		a := create(201, "Upload-Length", "10", "Upload-Metadata", video)
-		create(403, "Upload-Length", "10", "Upload-Metadata", video) // one use
+		create(403, "Upload-Length", "11", "Upload-Metadata", video) // one use
+		if again := create(201, "Upload-Length", "10", "Upload-Metadata", video); again.get("Location") != a.get("Location") {
+			t.Errorf("a creation repeated %s: %q, want %q", c2.name, again.get("Location"), a.get("Location"))
+		}
 		u, id := a.get("Location"), a.get("Sluice-Media-Id")
 		for _, off := range []string{"0", "5"} {
 			c.want(200, http.MethodHead, u, "", c2.header, token, "Tus-Resumable", "1.0.0")
 			c.want(204, http.MethodPatch, u, "hello", c2.header, token, "Tus-Resumable", "1.0.0", "Content-Type", chunkType, "Upload-Offset", off)
+			create(403, "Upload-Length", "10", "Upload-Metadata", video)
 		}
 		c.want(302, http.MethodGet, u, "", c2.header, token)
 		var m map[string]any

@@ -5,12 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"sluice/media"
+	"sluice/storage"
 	"sluice/uploads"
 )
 
@@ -297,7 +300,8 @@ func TestGrants(t *testing.T) {
 		{"another course", []string{"Upload-Length", "5", "Upload-Metadata", video + "," + meta("mongoCourseId", product)}, 403},
 		{"parts", []string{"Upload-Length", "5", "Upload-Concat", "partial", "Upload-Metadata", video}, 403},
 		{"what it allows", []string{"Upload-Length", "5", "Upload-Metadata", video}, 201},
-		{"a second time", []string{"Upload-Length", "5", "Upload-Metadata", video}, 403},
+		{"a second time, with another length", []string{"Upload-Length", "6", "Upload-Metadata", video}, 403},
+		{"a second time, with another name", []string{"Upload-Length", "5", "Upload-Metadata", video + "," + meta("filename", "x")}, 403},
 	} {
 		rep := post(once, c.pairs...)
 		if rep.status != c.status {
@@ -334,6 +338,52 @@ func TestGrants(t *testing.T) {
 	}
 	if _, _, err := b.s.Grant(t.Context(), media.Principal{Subject: "pupil", Roles: []media.Role{media.Student}}, media.UploadGrant{}, 0); media.KindOf(err) != media.Forbidden {
 		t.Errorf("a student mints: got %v, want forbidden", err)
+	}
+}
+
+func TestACreationByGrantWhoseAnswerWasLostMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	staff := media.Principal{Subject: "teacher", Roles: []media.Role{media.Instructor}}
+	for name, driver := range map[string]storage.Driver{"memory": nil, "disk": onDisk(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, uploads.Options{}, driver)
+			token, _, err := b.s.Grant(t.Context(), staff, media.UploadGrant{}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			create := func(body io.Reader, pairs ...string) reply {
+				t.Helper()
+				return b.send(http.MethodPost, "/files", body, append([]string{"Authorization", "", "Upload-Grant", token, "Upload-Length", "2000000"}, pairs...)...)
+			}
+			first := create(nil)
+			location := first.header.Get("Location")
+			if first.status != http.StatusCreated {
+				t.Fatalf("got %d %s", first.status, first.body)
+			}
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					if rep := create(nil); rep.status != http.StatusCreated || rep.header.Get("Location") != location || rep.header.Get("Sluice-Media-Id") != first.header.Get("Sluice-Media-Id") {
+						t.Errorf("repeated: got %d %s at %q, want 201 at %q", rep.status, rep.body, rep.header.Get("Location"), location)
+					}
+				})
+			}
+			wg.Wait()
+			b.boot() // nor does it need the memory of a process
+			if rep := create(nil); rep.status != http.StatusCreated || rep.header.Get("Location") != location {
+				t.Errorf("after a restart: got %d %s", rep.status, rep.body)
+			}
+			if rep := create(strings.NewReader("hello"), "Content-Type", chunked); rep.status != http.StatusCreated || rep.header.Get("Location") != location || rep.header.Get("Upload-Offset") != "0" {
+				t.Errorf("with bytes: got %d %s, offset %q, want 201 and 0", rep.status, rep.body, rep.header.Get("Upload-Offset"))
+			}
+			if rep := b.patch(location, "0", "hello"); rep.status != http.StatusNoContent {
+				t.Errorf("PATCH: got %d %s", rep.status, rep.body)
+			}
+			if rep := create(nil); rep.status != http.StatusForbidden {
+				t.Errorf("once bytes are there: got %d, want 403", rep.status)
+			}
+		})
 	}
 }
 

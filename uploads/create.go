@@ -53,6 +53,14 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 	if c.up != nil {
 		defer s.leave(c.up)
 	}
+	if c.again != nil {
+		defer s.leave(c.again)
+		w.Header().Set(hOffset, "0")
+		w.Header().Set("Connection", "close") // of the body nothing was read
+		s.created(w.Header(), c.again.asset())
+		w.WriteHeader(http.StatusCreated)
+		return nil
+	}
 	if ans.failed() {
 		s.discard(r.Context(), c, ans)
 		return s.problemOf(w, c, ans)
@@ -70,7 +78,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 // createEmpty makes an upload whose bytes come later. All was checked, and no body is read: tusd would add two goroutines and 2 KiB of
 // stack to each of a thousand creations that wait for one commit.
 func (s *Service) createEmpty(w http.ResponseWriter, r *http.Request, c *call) error {
-	u, err := s.begin(context.WithoutCancel(r.Context()), c.draft)
+	u, _, err := s.begin(context.WithoutCancel(r.Context()), c.draft)
 	if err != nil {
 		return s.limitNamed(err)
 	}

@@ -66,7 +66,7 @@ func (d *desk) holds(id media.AssetID) bool {
 }
 
 // put starts an upload that was created just now, with one user.
-func (d *desk) put(row *media.Asset, w storage.Write) *upload {
+func (d *desk) put(row *media.Asset) *upload {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := d.m[row.ID]
@@ -77,9 +77,6 @@ func (d *desk) put(row *media.Asset, w storage.Write) *upload {
 	u.users++
 	u.mu.Lock()
 	u.row, u.loaded = row, true
-	if w != nil {
-		u.write = w
-	}
 	u.mu.Unlock()
 	return u
 }

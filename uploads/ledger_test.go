@@ -84,6 +84,12 @@ func (l *ledger) Begin(ctx context.Context, a media.Asset, quota int64) (media.A
 			}
 		}
 	}
+	for _, row := range l.rows {
+		if g := a.Upload.GrantID; g != "" && row.Upload.GrantID == g && a.State == media.Uploading && row.State == media.Uploading && row.Owner == a.Owner &&
+			row.Size == a.Size && row.Upload.Deferred == a.Upload.Deferred && row.Upload.Metadata == a.Upload.Metadata {
+			return row, true, nil
+		}
+	}
 	if quota > 0 && l.used(a.Owner, a.ID)+max(a.Size, 0) > quota {
 		return a, false, media.Errorf(media.TooLarge, "over the quota of %d bytes", quota)
 	}

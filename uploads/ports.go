@@ -12,8 +12,8 @@ import (
 type Ledger interface {
 	// Begin writes the row of a new upload, in state uploading, or stored or ready when the whole file came with its creation. When quota is
 	// positive and the owner's bytes, reserved ones included, would exceed it, the answer is media.TooLarge and nothing is written. A
-	// final upload whose owner joined the same parts before gives the earlier row back and existed true. A grant used before is
-	// media.Forbidden.
+	// final upload whose owner joined the same parts before gives the earlier row back and existed true; so does an upload by a grant
+	// whose earlier upload is still uploading with the same owner, length and metadata. A grant used before is otherwise media.Forbidden.
 	Begin(ctx context.Context, a media.Asset, quota int64) (row media.Asset, existed bool, err error)
 
 	// Asset reads a row in any state; media.NotFound when missing or deleted.

@@ -24,7 +24,8 @@ type call struct {
 	up    *upload // what a PATCH or DELETE is about, or what a POST has created
 	fresh bool    // a POST: nobody else knows the upload yet
 	draft *media.Asset
-	err   error // what the DataStore refused with; tusd's own words are never shown
+	again *upload // what an earlier POST with the same grant has created, and nobody wrote to
+	err   error   // what the DataStore refused with; tusd's own words are never shown
 
 	length int64 // Content-Length, or -1
 	cancel context.CancelCauseFunc
@@ -114,9 +115,13 @@ var (
 
 func (d dataStore) NewUpload(ctx context.Context, _ handler.FileInfo) (handler.Upload, error) {
 	c := callOf(ctx)
-	u, err := d.s.begin(context.WithoutCancel(ctx), c.draft)
+	u, again, err := d.s.begin(context.WithoutCancel(ctx), c.draft)
 	if err != nil {
 		return nil, c.fail(err)
+	}
+	if again { // its body is not read: another request may be writing already, and this one holds no lock
+		c.again = u
+		return nil, c.fail(media.Errorf(media.Conflict, "this upload exists"))
 	}
 	c.up = u
 	return tusUpload{c, u}, nil
@@ -190,33 +195,69 @@ func (l *tusLock) Unlock() error {
 	return nil
 }
 
-// begin writes the row of a new upload and then opens its bytes.
-func (s *Service) begin(ctx context.Context, a *media.Asset) (*upload, error) {
+// begin writes the row of a new upload and then opens its bytes. again: it is there since an earlier request whose answer was lost.
+func (s *Service) begin(ctx context.Context, a *media.Asset) (u *upload, again bool, err error) {
 	crash.At("uploads: before row")
 	lctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
 	row, existed, err := s.ledger.Begin(lctx, *a, s.o.Quota)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	crash.At("uploads: row, no bytes")
 	if row.Upload.Final {
-		return s.desk.put(&row, nil), nil
+		return s.desk.put(&row), false, nil
 	}
 	if existed {
-		return nil, media.Errorf(media.Conflict, "this upload exists")
+		u, err = s.repeated(ctx, row.ID)
+		return u, true, err
 	}
-	w, err := s.store.Begin(ctx, row.Backend, row.Key, row.Size)
-	if err != nil {
-		u := s.desk.put(&row, nil)
+	u = s.desk.put(&row)
+	if err := s.openNew(ctx, u); err != nil {
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.pending.add(row.ID, true)
 		}
 		s.leave(u)
-		return nil, err
+		return nil, false, err
 	}
 	crash.At("uploads: row and bytes begun")
-	return s.desk.put(&row, w), nil
+	return u, false, nil
+}
+
+// openNew begins the bytes of an upload that has none, once: the request that made the row and its repetition may both come here.
+func (s *Service) openNew(ctx context.Context, u *upload) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.write != nil {
+		return nil
+	}
+	w, err := s.store.Begin(ctx, u.row.Backend, u.row.Key, u.row.Size)
+	if err == nil {
+		u.write = w
+	}
+	return err
+}
+
+// repeated gives the upload that an earlier request with the same grant made, as long as nothing has come of it: its client, which never
+// saw the answer, asks again. One that is being written to is somebody's already.
+func (s *Service) repeated(ctx context.Context, id media.AssetID) (*upload, error) {
+	u, err := s.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	off, _, err := s.offset(ctx, u)
+	if media.KindOf(err) == media.Gone { // a crash came between the row and the bytes
+		off, err = 0, s.openNew(ctx, u)
+	}
+	row := u.asset()
+	if err == nil && (off > 0 || row.State != media.Uploading || s.expired(row)) {
+		err = &media.Error{Kind: media.Forbidden, Code: "grant_used", Detail: "this upload grant was used before"}
+	}
+	if err != nil {
+		s.leave(u)
+		return nil, err
+	}
+	return u, nil
 }
 
 // partUpload is a part of a final upload. It was checked when the request came in; tusd wants to see it finished.

@@ -126,7 +126,7 @@ func beginnings() []Promise {
 		{"an upload grant opens one upload, ever", func(f *Fixture) {
 			grant := func(a *media.Asset) { a.Upload.GrantID = "grant1" }
 			a := f.begin(grant)
-			_, _, err := f.Begin(f.ctx(), f.upload(grant), 0)
+			_, _, err := f.Begin(f.ctx(), f.upload(grant, size(101)), 0)
 			f.refuses(err, media.Forbidden)
 			f.must(f.Doom(f.ctx(), a.ID))
 			f.must(f.Forget(f.ctx(), a.ID))
@@ -137,6 +137,44 @@ func beginnings() []Promise {
 }
 
 func endings() []Promise {
+	return append(repeats(), finishes()...)
+}
+
+func repeats() []Promise {
+	grant := func(a *media.Asset) { a.Upload.GrantID, a.Upload.Metadata = "grant1", "filename YQ==" }
+	return []Promise{
+		{"an upload grant that comes again with the same request gives the same upload, while it is uploading", func(f *Fixture) {
+			a := f.upload(grant)
+			first, existed, err := f.Begin(f.ctx(), a, 100) // all of the quota
+			f.must(err)
+			f.want("it is new", !existed)
+			again, existed, err := f.Begin(f.ctx(), f.upload(grant), 100)
+			f.must(err)
+			f.want("it is the first one", existed && again.ID == first.ID && again.Version == first.Version)
+			f.want("there is one row", len(f.list(media.Query{AnyOwner: true})) == 1)
+			f.must(f.Doom(f.ctx(), first.ID))
+			_, _, err = f.Begin(f.ctx(), f.upload(grant), 100)
+			f.refuses(err, media.Forbidden)
+		}},
+		{"an upload grant that comes again otherwise is refused", func(f *Fixture) {
+			a := f.begin(grant)
+			for _, other := range []func(*media.Asset){
+				size(99), deferred, owner("u2"),
+				func(a *media.Asset) { a.Upload.Metadata = "filename Yg==" },
+				func(a *media.Asset) { a.State = media.Ready },
+			} {
+				_, _, err := f.Begin(f.ctx(), f.upload(grant, other), 0)
+				f.refuses(err, media.Forbidden)
+			}
+			_, err := f.Stored(f.ctx(), a.ID, media.Object{Key: a.Key, Size: a.Size}, "", nil)
+			f.must(err)
+			_, _, err = f.Begin(f.ctx(), f.upload(grant), 0)
+			f.refuses(err, media.Forbidden)
+		}},
+	}
+}
+
+func finishes() []Promise {
 	return []Promise{
 		{"stored moves the row once and keeps what it was told", func(f *Fixture) {
 			a := f.begin()
