@@ -1,6 +1,9 @@
 package media
 
-import "time"
+import (
+	"crypto/sha256"
+	"time"
+)
 
 // Access is one thing to count: a view, or bytes served to one.
 type Access struct {
@@ -14,6 +17,23 @@ type Access struct {
 
 // Session is a viewer in a ticket: a truncated hash of the viewer's name, so that a ticket tells nobody who watches. Zero: unnamed.
 type Session [8]byte
+
+const sessionLabel = "sluice session 1\x00"
+
+// SessionOf gives the session of a viewer: 64 bits of a hash, so that a ticket does not carry the name itself. The empty name is the
+// zero session, and no other name is.
+func SessionOf(viewer string) Session {
+	var s Session
+	if viewer == "" {
+		return s
+	}
+	sum := sha256.Sum256([]byte(sessionLabel + viewer))
+	copy(s[:], sum[:])
+	if s == (Session{}) {
+		s[7] = 1
+	}
+	return s
+}
 
 // Tally is what a batch of accesses adds to one asset in one hour.
 type Tally struct {

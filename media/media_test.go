@@ -1,6 +1,7 @@
 package media_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -101,5 +102,19 @@ func TestValidEntityID(t *testing.T) {
 		if got := media.ValidEntityID(s); got != want {
 			t.Errorf("ValidEntityID(%q) = %v", s, got)
 		}
+	}
+}
+
+func TestSessionOf(t *testing.T) {
+	t.Parallel()
+	if got := media.SessionOf(""); got != (media.Session{}) {
+		t.Errorf("nobody: got %x, want zero", got)
+	}
+	a, b := media.SessionOf("ann"), media.SessionOf("bob")
+	if a == b || a == (media.Session{}) || a != media.SessionOf("ann") {
+		t.Errorf("got %x and %x, want two stable sessions", a, b)
+	}
+	if bytes.Contains(a[:], []byte("ann")) {
+		t.Errorf("the session %q shows the viewer", a)
 	}
 }

@@ -27,12 +27,11 @@ type Denylist struct {
 
 // DenylistOptions are choices; the zero value works.
 type DenylistOptions struct {
-	MaxLink   time.Duration // the longest link that is signed (LinkOptions.Max), which a denial outlives unless told otherwise; zero: 7 days
-	Every     time.Duration // between readings; zero: 500 ms
-	Limit     int           // denials at a time; zero: 10,000
-	SessionOf func(viewer string) media.Session
-	Now       func() time.Time // nil: time.Now
-	Logger    *slog.Logger     // nil: discards
+	MaxLink time.Duration    // the longest link that is signed (LinkOptions.Max), which a denial outlives unless told otherwise; zero: 7 days
+	Every   time.Duration    // between readings; zero: 500 ms
+	Limit   int              // denials at a time; zero: 10,000
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discards
 }
 
 // What DenylistOptions are by default, and bounds.
@@ -72,9 +71,6 @@ func NewDenylist(source Denials, o DenylistOptions) *Denylist {
 	}
 	if o.Limit <= 0 {
 		o.Limit = defaultDenied
-	}
-	if o.SessionOf == nil {
-		o.SessionOf = sessionOf
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -140,7 +136,7 @@ func (l *Denylist) keep(list []media.Denial) {
 	}
 	k := &denied{list: list, until: make(map[whom]int64, len(list))}
 	for _, d := range list {
-		w := whom{session: l.o.SessionOf(d.Viewer), course: d.CourseID, asset: d.Asset}
+		w := whom{session: media.SessionOf(d.Viewer), course: d.CourseID, asset: d.Asset}
 		s := shape{session: w.session != media.Session{}, course: w.course != "", asset: !w.asset.IsZero()}
 		if !s.session && !s.course {
 			continue // not one of ours: it would cover everybody

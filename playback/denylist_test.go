@@ -119,7 +119,7 @@ func TestWhatADenialCovers(t *testing.T) {
 				if tt.hit(viewer, i) {
 					want = 403
 				}
-				u := h.ticket(a, func(t *media.Ticket) { t.Session = signing.SessionOf(viewer) })
+				u := h.ticket(a, func(t *media.Ticket) { t.Session = media.SessionOf(viewer) })
 				got := h.do(http.MethodGet, u, "Range", "bytes=1-2")
 				if got.status != want || want == 403 && (!strings.Contains(string(got.body), `"link_revoked"`) || got.header.Get("Cache-Control") != "no-store") {
 					t.Errorf("%s: %q gets %d for media %d, want %d: %s", tt.name, viewer, got.status, i, want, got.body)

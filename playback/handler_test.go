@@ -231,7 +231,7 @@ func TestCounting(t *testing.T) {
 	a := h.add(noise(1000), public)
 	image := h.add(noise(1000), func(a *media.Asset) { a.Type, a.MIMEType = media.Image, "image/png" })
 	empty := h.add(nil, nil)
-	bob := signing.SessionOf("bob")
+	bob := media.SessionOf("bob")
 	view, n := media.Access{Asset: a.ID, Session: bob, View: true}, func(n int64) media.Access { return media.Access{Asset: a.ID, Session: bob, Bytes: n} }
 	tests := []struct {
 		name   string

@@ -14,9 +14,8 @@ type LinkOptions struct {
 	Max     time.Duration // the longest that may be asked for; zero: 7 days
 	Batch   int           // links of one call of Links; zero: 200
 
-	SessionOf func(viewer string) media.Session // as in Options
-	Denied    *Denylist                         // as in Options
-	Now       func() time.Time                  // nil: time.Now
+	Denied *Denylist        // as in Options
+	Now    func() time.Time // nil: time.Now
 }
 
 // LinkRequest is what a link shall allow. The zero value plays for an hour, for nobody in particular.
@@ -72,9 +71,6 @@ func NewLinks(assets Assets, tickets Tickets, o LinkOptions) *Links {
 	if o.Batch <= 0 {
 		o.Batch = defaultBatch
 	}
-	if o.SessionOf == nil {
-		o.SessionOf = sessionOf
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -105,7 +101,7 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	if !manages {
 		q.Viewer = p.Subject
 	}
-	if l.o.Denied.covers(l.o.SessionOf(q.Viewer), &a) {
+	if l.o.Denied.covers(media.SessionOf(q.Viewer), &a) {
 		return Link{}, errRevoked()
 	}
 	return l.sign(a, q, !manages), nil
@@ -133,7 +129,7 @@ func (l *Links) ContentURL(_ context.Context, a media.Asset) (string, error) {
 		return "", err
 	}
 	viewer := a.Owner
-	t := media.Ticket{Asset: a.ID, Epoch: a.Epoch, Use: media.Play, Expires: quantised(l.o.Now(), ownLinkLife), Session: l.o.SessionOf(viewer), Own: true}
+	t := media.Ticket{Asset: a.ID, Epoch: a.Epoch, Use: media.Play, Expires: quantised(l.o.Now(), ownLinkLife), Session: media.SessionOf(viewer), Own: true}
 	return signedPath(l.tickets.Sign(t), a), nil
 }
 
@@ -158,7 +154,7 @@ func (l *Links) settle(q *LinkRequest) error {
 // sign makes the link. A stranger's holds while the asset is public: what is private again must not stay open for a week.
 func (l *Links) sign(a media.Asset, q LinkRequest, stranger bool) Link {
 	t := media.Ticket{
-		Asset: a.ID, Epoch: a.Epoch, Use: q.Use, Expires: quantised(l.o.Now(), q.ExpiresIn), Session: l.o.SessionOf(q.Viewer),
+		Asset: a.ID, Epoch: a.Epoch, Use: q.Use, Expires: quantised(l.o.Now(), q.ExpiresIn), Session: media.SessionOf(q.Viewer),
 		// A link for nobody in particular is for others, also when its owner asks for it.
 		Own: q.Viewer != "" && q.Viewer == a.Owner, Public: stranger,
 	}

@@ -92,7 +92,7 @@ func TestWhoseALinkIs(t *testing.T) {
 		must(t, err)
 		ticket, err := h.ring.Verify(strings.Split(link.URL, "/")[2], a.ID, 0)
 		must(t, err)
-		if ticket.Own != tt.own || ticket.Session != signing.SessionOf(tt.session) || !ticket.Expires.Equal(link.ExpiresAt) {
+		if ticket.Own != tt.own || ticket.Session != media.SessionOf(tt.session) || !ticket.Expires.Equal(link.ExpiresAt) {
 			t.Errorf("%s: got %+v", tt.name, ticket)
 		}
 	}

@@ -45,9 +45,6 @@ type Options struct {
 	// ClientIP tells viewers without a session apart. nil: the host of RemoteAddr; no proxy is believed.
 	ClientIP func(r *http.Request) string
 
-	// SessionOf hashes a viewer's name into a ticket. nil: as signing.SessionOf does.
-	SessionOf func(viewer string) media.Session
-
 	// Denied is whose tickets are worth nothing although they verify. nil: nobody's.
 	Denied *Denylist
 
@@ -77,7 +74,6 @@ const (
 	defaultMaxAge = time.Second
 	defaultStall  = 40 * time.Second
 	defaultPolicy = "cross-origin"
-	sessionLabel  = "sluice session 1\x00"
 	maxMaxAge     = 365 * 24 * time.Hour
 	smallBody     = 64 << 10 // bytes that go out by pread and one Write
 	sliceSize     = 1 << 20  // bytes handed to sendfile at a time
@@ -159,9 +155,6 @@ func (o *Options) settle() error {
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = remoteHost
-	}
-	if o.SessionOf == nil {
-		o.SessionOf = sessionOf
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -329,7 +322,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, rest string) 
 		h.problem(w, r, err)
 		return
 	}
-	session := h.o.SessionOf(g.Viewer)
+	session := media.SessionOf(g.Viewer)
 	if h.o.Denied.covers(session, &a) {
 		h.problem(w, r, errRevoked())
 		return

@@ -158,7 +158,7 @@ func (h *house) add(content []byte, change func(*media.Asset)) media.Asset {
 
 // ticket signs a URL for an hour.
 func (h *house) ticket(a media.Asset, change func(*media.Ticket)) string {
-	t := media.Ticket{Asset: a.ID, Epoch: a.Epoch, Use: media.Play, Expires: time.Now().Add(time.Hour), Session: signing.SessionOf("bob")}
+	t := media.Ticket{Asset: a.ID, Epoch: a.Epoch, Use: media.Play, Expires: time.Now().Add(time.Hour), Session: media.SessionOf("bob")}
 	if change != nil {
 		change(&t)
 	}

@@ -2,7 +2,6 @@ package playback
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -129,22 +128,9 @@ func (h *Handler) countBytes(r *http.Request, s *serving, now time.Time, n int64
 // sessionFor tells viewers apart that no ticket names, so that a public video seen from two browsers is two views.
 func (h *Handler) sessionFor(r *http.Request, s *serving) media.Session {
 	if s.session == (media.Session{}) {
-		s.session = sessionOf(h.o.ClientIP(r) + "\x00" + r.UserAgent())
+		s.session = media.SessionOf(h.o.ClientIP(r) + "\x00" + r.UserAgent())
 	}
 	return s.session
-}
-
-func sessionOf(viewer string) media.Session {
-	var s media.Session
-	if viewer == "" {
-		return s
-	}
-	sum := sha256.Sum256([]byte(sessionLabel + viewer))
-	copy(s[:], sum[:])
-	if s == (media.Session{}) {
-		s[7] = 1
-	}
-	return s
 }
 
 // contentRange gives "bytes first-last/size".

@@ -102,17 +102,3 @@ func TestRotation(t *testing.T) {
 		t.Errorf("another secret under the same id: got %v, want errors", got)
 	}
 }
-
-func TestSessionOf(t *testing.T) {
-	t.Parallel()
-	if got := signing.SessionOf(""); got != (media.Session{}) {
-		t.Errorf("nobody: got %x, want zero", got)
-	}
-	a, b := signing.SessionOf("ann"), signing.SessionOf("bob")
-	if a == b || a == (media.Session{}) || a != signing.SessionOf("ann") {
-		t.Errorf("got %x and %x, want two stable sessions", a, b)
-	}
-	if bytes.Contains(a[:], []byte("ann")) {
-		t.Errorf("the session %q shows the viewer", a)
-	}
-}

@@ -2,7 +2,6 @@ package signing
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"time"
 
@@ -103,21 +102,4 @@ func (r *Ring) Verify(ticket string, asset media.AssetID, epoch uint32) (media.T
 
 func errTicket() error {
 	return &media.Error{Kind: media.Forbidden, Code: "bad_link", Detail: "this link does not open this media"}
-}
-
-const sessionLabel = "sluice session 1\x00"
-
-// SessionOf gives the session of a viewer: 64 bits of a hash, so that a ticket does not carry the name itself. The empty name is the
-// zero session, and no other name is.
-func SessionOf(viewer string) media.Session {
-	var s media.Session
-	if viewer == "" {
-		return s
-	}
-	sum := sha256.Sum256([]byte(sessionLabel + viewer))
-	copy(s[:], sum[:])
-	if s == (media.Session{}) {
-		s[7] = 1
-	}
-	return s
 }
