@@ -144,6 +144,9 @@ func TestJSONOutputsParse(t *testing.T) {
 	}
 	r := c.sluice(nil, append([]string{"upload", "--json"}, files...)...)
 	up := values(t, r.out)
+	if n := strings.Count(r.out, "\n"); n != 3 {
+		t.Errorf("upload --json of three files has %d lines, want one each:\n%s", n, r.out)
+	}
 	if r.code != 0 || len(up) != 3 || up[0]["id"] == up[1]["id"] {
 		t.Fatalf("upload of three: exit %d\n%s%s", r.code, r.out, r.err)
 	}

@@ -42,6 +42,13 @@ func (s surroundings) variable(name string) string {
 	return ""
 }
 
+// printLine writes v on a line of its own, so that a script reads one after the other.
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

@@ -34,7 +34,7 @@ type uploadCommand struct {
 	Retries   int               `default:"10" help:"Attempts in a row without progress before giving up."`
 	Verify    bool              `default:"true" negatable:"" help:"Compare the gateway's SHA-256 with this file's."`
 	Wait      time.Duration     `name:"verify-wait" default:"0s" help:"How long to wait for the gateway's SHA-256; 0s: as long as the size deserves."`
-	JSON      bool              `name:"json" help:"One JSON object per file."`
+	JSON      bool              `name:"json" help:"One JSON object per line, for each file."`
 }
 
 // Help teaches by examples.
@@ -80,7 +80,7 @@ func (c *uploadCommand) Run(ctx context.Context, s surroundings) error {
 			return err
 		}
 		if c.JSON {
-			err = printJSON(s.stdout, out)
+			err = printLine(s.stdout, out)
 		} else {
 			_, err = fmt.Fprintln(s.stdout, out.ID)
 		}

@@ -188,7 +188,7 @@ func TestTheComparisonOfHashes(t *testing.T) {
 			code, out, errs := g.sluice(t.Context(), at, append([]string{"upload", "--json", path}, strings.Fields(c.args)...)...)
 			var u uploaded
 			if code == 0 {
-				if err := json.Unmarshal([]byte(out), &u); err != nil || u.ID == "" || !strings.Contains(out, `"verified": `) {
+				if err := json.Unmarshal([]byte(out), &u); err != nil || u.ID == "" || !strings.Contains(out, `"verified":`) {
 					t.Errorf("it prints %s, %v", out, err)
 				}
 			}
