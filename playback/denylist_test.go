@@ -15,7 +15,6 @@ import (
 
 	"sluice/media"
 	"sluice/playback"
-	"sluice/signing"
 )
 
 // ledger is playback.Denials in memory, which all nodes share.

@@ -14,7 +14,6 @@ import (
 
 	"sluice/media"
 	"sluice/playback"
-	"sluice/signing"
 )
 
 func TestRefusals(t *testing.T) {

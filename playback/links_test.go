@@ -12,7 +12,6 @@ import (
 
 	"sluice/media"
 	"sluice/playback"
-	"sluice/signing"
 )
 
 func newRecorded(t *testing.T) (*http.Request, *httptest.ResponseRecorder) {
