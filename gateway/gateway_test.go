@@ -70,8 +70,8 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 		change(&o)
 	}
 	w.g, err = gateway.New(gateway.Needs{
-		Media:   curation.New(w.shelf, noBytes{}, curation.Options{Now: clock}),
-		Links:   playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied,
+		Media: curation.New(w.shelf, noBytes{}, curation.Options{Now: clock}),
+		Links: playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied,
 		Counter: w.counter, Reports: analytics.NewReports(counts{}, w.shelf, w.counter, analytics.ReportOptions{Now: clock}), Grants: grants{},
 		Uploads:  bareHandler("uploads"),
 		Playback: bareHandler("playback"), Auth: auth, Problems: problems,

@@ -128,12 +128,17 @@ func routes(id string) []struct{ method, target, good string } {
 		{"POST", "/api/media/" + id + "/links", `{"expiresIn":60}`},
 		{"POST", "/api/links", `{"items":[{"id":"` + id + `"}]}`},
 		{"POST", "/api/uploads", `{"maxSize":5}`},
+		{"POST", "/api/revocations", `{"viewer":"nobody at all"}`}, // an admin's
 	}
 }
 
 func junkJSON(t *testing.T, a *arena) {
 	f := a.put(t, a.ada, "a target of junk", "title", "as it was")
 	for _, r := range routes(f.id) {
+		who := a.ada
+		if r.target == "/api/revocations" {
+			who = a.admin
+		}
 		key, value, _ := strings.Cut(strings.Trim(r.good, "{}"), ":")
 		if r.target == "/api/links" {
 			key, value = `"items"`, `[{"id":"`+f.id+`"}]`
@@ -180,7 +185,7 @@ func junkJSON(t *testing.T, a *arena) {
 			"a form":                         "a=b&c=d",
 			"a member in other letter cases": "{" + strings.ToUpper(key) + ":" + value + `,"evil":1}`,
 		} {
-			got := a.json(t, r.method, r.target, a.ada, body, "If-Match: *")
+			got := a.json(t, r.method, r.target, who, body, "If-Match: *")
 			if got.status < 400 {
 				t.Errorf("%s %s with %s = %v, want 4xx", r.method, r.target, name, got)
 			}
@@ -189,19 +194,19 @@ func junkJSON(t *testing.T, a *arena) {
 			}
 		}
 		for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "application/cbor", "image/png", "application/jsonp", "*/*", "a", "application/json, text/html"} {
-			got := a.do(t, r.method, r.target, a.ada, r.good, "Content-Type: "+kind, "If-Match: *")
+			got := a.do(t, r.method, r.target, who, r.good, "Content-Type: "+kind, "If-Match: *")
 			if got.status != 415 && got.status != 400 {
 				t.Errorf("%s %s as %s = %d, want 415", r.method, r.target, kind, got.status)
 			}
 		}
-		if got := a.do(t, r.method, r.target, a.ada, r.good, "Content-Type: application/json", "Content-Encoding: gzip", "If-Match: *"); got.status >= 500 {
+		if got := a.do(t, r.method, r.target, who, r.good, "Content-Type: application/json", "Content-Encoding: gzip", "If-Match: *"); got.status >= 500 {
 			t.Errorf("%s %s said to be gzip: %v", r.method, r.target, got)
 		}
-		got := a.json(t, r.method, r.target, a.ada, "", "If-Match: *", "Content-Length: 0")
+		got := a.json(t, r.method, r.target, who, "", "If-Match: *", "Content-Length: 0")
 		if optional := strings.HasSuffix(r.target, "/links") || r.target == "/api/uploads"; got.status < 400 && (!optional || r.target == "/api/links") {
 			t.Errorf("%s %s with an empty body: %v", r.method, r.target, got)
 		}
-		if got := a.json(t, r.method, r.target, a.ada, r.good, "If-Match: *"); got.status >= 300 {
+		if got := a.json(t, r.method, r.target, who, r.good, "If-Match: *"); got.status >= 300 {
 			t.Errorf("%s %s with a good body: %v", r.method, r.target, got)
 		}
 	}
