@@ -23,8 +23,8 @@ type doctorCommand struct {
 // Help teaches by examples.
 func (doctorCommand) Help() string {
 	return `Looks with the eyes of the gateway: run it as the same user, with the same environment and files, beside a running one
-if you like. It makes no directories, keys or tables; it writes a small file into the data directory and removes it, and reads
-every page of an embedded catalogue. Exit code 1 when something is wrong.
+if you like. It makes no directories, keys or tables; it writes a small file into the data directory, or where that would be made,
+and removes it, and reads every page of an embedded catalogue. Exit code 1 when something is wrong; a warning is none.
 
   sluice doctor
   sluice doctor --json | jq '.[] | select(.ok | not)'`
@@ -32,12 +32,19 @@ every page of an embedded catalogue. Exit code 1 when something is wrong.
 
 // finding is what one check saw.
 type finding struct {
-	Check string `json:"check"`
-	OK    bool   `json:"ok"`
-	Saw   string `json:"saw,omitempty"`
-	Cause string `json:"cause,omitempty"`
-	Fix   string `json:"fix,omitempty"`
+	Check   string `json:"check"`
+	OK      bool   `json:"ok"`
+	Warning bool   `json:"warning,omitempty"` // it will do for now
+	Saw     string `json:"saw,omitempty"`
+	Cause   string `json:"cause,omitempty"`
+	Fix     string `json:"fix,omitempty"`
 }
+
+// caution is the error of a check that finds nothing wrong, and something to be mended all the same.
+type caution struct{ error }
+
+// Unwrap gives what it is about.
+func (c caution) Unwrap() error { return c.error }
 
 // Run checks everything, also after a check has failed.
 func (c *doctorCommand) Run(ctx context.Context, s surroundings) error {
@@ -52,6 +59,10 @@ func (c *doctorCommand) Run(ctx context.Context, s surroundings) error {
 		}
 	} else {
 		for _, f := range findings {
+			if f.Warning {
+				say(s.stdout, "warn   %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
+				continue
+			}
 			if f.OK {
 				say(s.stdout, "ok     %-14s %s\n", f.Check, f.Saw)
 				continue
@@ -80,6 +91,7 @@ func (c *doctorCommand) examine(ctx context.Context, s surroundings) []finding {
 	}{
 		{"data directory", lookDataDir},
 		{"free space", lookFreeSpace},
+		{"descriptors", lookDescriptors},
 		{"clock", lookClock},
 		{"keys", lookKeys},
 		{"port", lookPort},
@@ -95,7 +107,8 @@ func judge(check, saw string, err error) finding {
 	if err == nil {
 		return finding{Check: check, OK: true, Saw: saw}
 	}
-	f := finding{Check: check, Cause: oneLine(err.Error()), Fix: "see the cause"}
+	_, mild := errors.AsType[caution](err)
+	f := finding{Check: check, OK: mild, Warning: mild, Cause: oneLine(err.Error()), Fix: "see the cause"}
 	if r, ok := errors.AsType[*configs.Refusal](err); ok {
 		f.Cause, f.Fix = oneLine(r.Cause), oneLine(r.Fix)
 	}
@@ -105,6 +118,19 @@ func judge(check, saw string, err error) finding {
 func lookDataDir(_ context.Context, l *configs.Loaded) (string, error) {
 	info, err := os.Stat(l.DataDir)
 	if errors.Is(err, os.ErrNotExist) {
+		parent, err := nearest(l.DataDir)
+		if err != nil {
+			return "", err
+		}
+		// access(2) would not know of file systems that take nothing, and says yes to root.
+		f, err := os.CreateTemp(parent, ".doctor-*")
+		if err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+		if err != nil {
+			return "", refuse(err, "make it and give it to the user that runs the gateway: mkdir, chown; or set DATA_DIR to another",
+				"%s is not there, and user %d cannot make it: %s cannot be written", l.DataDir, os.Getuid(), parent)
+		}
 		return l.DataDir + " is not there yet; the first start makes it", nil
 	}
 	if err != nil || !info.IsDir() {
@@ -121,10 +147,44 @@ func lookDataDir(_ context.Context, l *configs.Loaded) (string, error) {
 	return l.DataDir + " can be written", nil
 }
 
+// nearest gives the folder that is there, and that dir is, or would be made in.
+func nearest(dir string) (string, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return "", refuse(err, "set DATA_DIR to a folder", "%s cannot be found", dir)
+	}
+	for at := full; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at):
+		case err != nil || !info.IsDir():
+			return "", refuse(err, "set DATA_DIR to a folder", "%s cannot be made: %s is not a folder that can be read", dir, at)
+		default:
+			return at, nil
+		}
+	}
+}
+
+// fewDescriptors leaves too little for a busy gateway: a connection takes one, and a file that is read or written another. Go raises the
+// soft limit to the hard one by itself.
+const fewDescriptors = 8192
+
+func lookDescriptors(context.Context, *configs.Loaded) (string, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return "", refuse(err, "look at ulimit -Hn", "the limit of open files cannot be read")
+	}
+	if limit.Max < fewDescriptors {
+		return "", caution{refuse(nil, "raise it: ulimit -Hn, LimitNOFILE of systemd, --ulimit nofile of a container",
+			"at most %d files and connections may be open at once; %d serve some thousand clients", limit.Max, fewDescriptors)}
+	}
+	return fmt.Sprintf("%d may be open at once", limit.Max), nil
+}
+
 func lookFreeSpace(_ context.Context, l *configs.Loaded) (string, error) {
-	dir := l.DataDir
-	if _, err := os.Stat(dir); err != nil {
-		dir = "."
+	dir, err := nearest(l.DataDir)
+	if err != nil {
+		return "", err
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,5 +88,64 @@ func TestTheDoctorMakesNothing(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
+func TestTheDoctorLooksWhereTheDataDirectoryWouldBeMade(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(dir string) error
+		ok      bool
+		cause   string
+	}{
+		"folders that can be made": {func(string) error { return nil }, true, ""},
+		"a file is in the way":     {func(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), nil, 0o600) }, false, "not a folder"},
+		"nobody may write there":   {func(dir string) error { return os.Symlink("/proc", filepath.Join(dir, "a")) }, false, "cannot be written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := c.prepare(dir); err != nil {
+				t.Fatal(err)
+			}
+			_, out, errs := once(t, dir, nil, "doctor", "--json", "--set", "port=0", "--set", "data_dir="+filepath.Join(dir, "a", "b", "c"))
+			var list []finding
+			if err := json.Unmarshal([]byte(out), &list); err != nil {
+				t.Fatalf("%v: %s%s", err, out, errs)
+			}
+			for _, f := range list {
+				if f.Check == "data directory" && (f.OK != c.ok || !strings.Contains(f.Cause, c.cause) || !c.ok && f.Fix == "") {
+					t.Errorf("%+v, want %v, %q", f, c.ok, c.cause)
+				}
+				if f.Check == "free space" && c.ok && !strings.HasSuffix(f.Saw, " free") {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestTheDoctorWarnsOfFewDescriptors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := command(t, dir, nil, "doctor", "--set", "port=0")
+	self := filepath.Join(t.TempDir(), "sluice") // TestMain goes by the name
+	if err := os.Symlink(c.Path, self); err != nil {
+		t.Fatal(err)
+	}
+	sh := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -Sn 512 && ulimit -Hn 512 && exec "$0" "$@"`, self}, c.Args[1:]...)...)
+	sh.Dir, sh.Env = c.Dir, c.Env
+	out, err := sh.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "warn   descriptors") || !strings.Contains(string(out), "at most 512 ") || !strings.Contains(string(out), "fix: raise it") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestMigrateSaysThatThereIsNoDataDirectory(t *testing.T) {
+	t.Parallel()
+	for _, action := range []string{"status", "up"} {
+		dir := t.TempDir()
+		code, out, errs := once(t, dir, nil, "migrate", action)
+		onlyCauseAndFix(t, code, out, errs, regexp.MustCompile("data directory .* is not there"))
 	}
 }

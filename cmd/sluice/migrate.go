@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"sluice/catalogue"
 )
@@ -27,6 +28,12 @@ func (c *migrateCommand) Run(ctx context.Context, s surroundings) (err error) {
 	l, err := c.load(s, nil)
 	if err != nil {
 		return err
+	}
+	if !l.DB.Enabled {
+		if _, err := os.Stat(l.DataDir); errors.Is(err, os.ErrNotExist) {
+			return refuse(err, "name the data directory of a gateway that has been started once with --data-dir or DATA_DIR, or start it: sluice serve makes both",
+				"the data directory %s is not there, so there is no catalogue", l.DataDir)
+		}
 	}
 	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
