@@ -241,3 +241,28 @@ func TestPipelinedSmallAnswersComeWholeAndInOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestRangesOfATinyFileAreNoAmplifier(t *testing.T) {
+	t.Parallel()
+	h := open(t, choices{})
+	for _, c := range []struct {
+		size   int
+		header string
+		want   int
+	}{
+		{1, "bytes=0-0,5-", 206}, // one range is left
+		{16, "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14", 200},
+		{100, "bytes=0-9,20-29", 200},
+		{500, "bytes=0-9,20-29", 206},
+		{2000, "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30", 206},
+	} {
+		content := noise(c.size)
+		got := h.do(http.MethodGet, h.ticket(h.add(content, nil), nil), "Range", c.header)
+		if got.status != c.want || len(got.body) > 2*c.size {
+			t.Errorf("%s of %d bytes: got %d and %d bytes, want %d", c.header, c.size, got.status, len(got.body), c.want)
+		}
+		if got.status == 200 && (!bytes.Equal(got.body, content) || got.header.Get("Content-Range") != "" || got.header.Get("Content-Type") != "video/mp4") {
+			t.Errorf("%s of %d bytes: not the whole file: %v", c.header, c.size, got.header)
+		}
+	}
+}

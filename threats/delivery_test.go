@@ -283,6 +283,14 @@ func rangeAmplification(t *testing.T, a *arena) {
 			t.Errorf("%.60s: a wrong body", header)
 		}
 	}
+	for _, tiny := range []string{"x", "0123456789", strings.Repeat("tiny", 50)} {
+		f := a.put(t, a.ada, tiny, "isPublic", "true")
+		for _, header := range []string{many("0-0", 16), many("-1", 2), "Range: bytes=0-0,2-2,4-4,6-6,8-8", "Range: bytes=0-0,9-9"} {
+			if got := a.do(t, "GET", "/m/"+f.id, "", "", header); len(got.body) > 2*len(tiny) || got.status == 200 && got.body != tiny {
+				t.Errorf("%.60s brings %d bytes of a file of %d", header, len(got.body), len(tiny))
+			}
+		}
+	}
 }
 
 func operatorsOnly(t *testing.T, a *arena) {
