@@ -80,32 +80,7 @@ func extension(a *media.Asset) string {
 	if ext := path.Ext(a.Filename); plainExtension(ext) {
 		return strings.ToLower(ext)
 	}
-	// Not mime.ExtensionsByType: it reads the machine's files, and nodes must agree.
-	switch baseType(a.MIMEType) {
-	case "video/mp4":
-		return ".mp4"
-	case "video/webm":
-		return ".webm"
-	case "video/quicktime":
-		return ".mov"
-	case "audio/mpeg":
-		return ".mp3"
-	case "audio/mp4":
-		return ".m4a"
-	case "image/jpeg":
-		return ".jpg"
-	case "image/png":
-		return ".png"
-	case "image/gif":
-		return ".gif"
-	case "image/webp":
-		return ".webp"
-	case "application/pdf":
-		return ".pdf"
-	case "text/plain":
-		return ".txt"
-	}
-	return ""
+	return media.ExtensionOf(baseType(a.MIMEType))
 }
 
 func signedPath(ticket string, a media.Asset) string {

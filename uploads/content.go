@@ -1,7 +1,6 @@
 package uploads
 
 import (
-	"path"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -102,7 +101,7 @@ func contradicts(declared, got string) bool {
 // judge looks at the first bytes of a file. It refuses what contradicts the declared type or the name, and gives the type to keep.
 func (s *Service) judge(a *media.Asset, head []byte) (string, error) {
 	got := recognise(head)
-	for _, declared := range []string{a.MIMEType, typeByName(a.Filename)} {
+	for _, declared := range []string{a.MIMEType, media.MIMEByName(a.Filename)} {
 		if contradicts(declared, got) {
 			return "", &media.Error{
 				Kind: media.Unsupported, Code: "content_mismatch",
@@ -160,82 +159,4 @@ func restrictedName(s string) bool {
 		return false
 	}
 	return true
-}
-
-// typeByName gives the type a file's extension stands for, "" for an unknown one. The system's own table differs from machine to
-// machine, so it is not asked.
-func typeByName(name string) string {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".mp4", ".m4v":
-		return "video/mp4"
-	case ".mov":
-		return "video/quicktime"
-	case ".webm":
-		return "video/webm"
-	case ".mkv":
-		return "video/matroska"
-	case ".avi":
-		return "video/x-msvideo"
-	case ".mpg", ".mpeg":
-		return "video/mpeg"
-	case ".mp3":
-		return "audio/mpeg"
-	case ".m4a":
-		return "audio/mp4"
-	case ".wav":
-		return "audio/wav"
-	case ".ogg", ".oga":
-		return "audio/ogg"
-	case ".flac":
-		return "audio/flac"
-	case ".jpg", ".jpeg":
-		return "image/jpeg"
-	case ".png":
-		return "image/png"
-	case ".gif":
-		return "image/gif"
-	case ".webp":
-		return "image/webp"
-	case ".avif":
-		return "image/avif"
-	case ".svg":
-		return "image/svg+xml"
-	case ".pdf":
-		return "application/pdf"
-	case ".doc":
-		return "application/msword"
-	case ".docx":
-		return "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-	case ".pptx":
-		return "application/vnd.openxmlformats-officedocument.presentationml.presentation"
-	case ".xlsx":
-		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	case ".odt":
-		return "application/vnd.oasis.opendocument.text"
-	case ".epub":
-		return "application/epub+zip"
-	case ".zip":
-		return "application/zip"
-	case ".gz", ".tgz":
-		return "application/gzip"
-	case ".tar":
-		return "application/x-tar"
-	case ".txt":
-		return "text/plain"
-	case ".csv":
-		return "text/csv"
-	case ".md":
-		return "text/markdown"
-	case ".vtt":
-		return "text/vtt"
-	case ".htm", ".html":
-		return "text/html"
-	case ".js", ".mjs":
-		return "text/javascript"
-	case ".json":
-		return "application/json"
-	case ".xml":
-		return "text/xml"
-	}
-	return ""
 }

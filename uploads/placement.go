@@ -42,7 +42,7 @@ func describeType(a *media.Asset, m metadata) error {
 	if m.values[key] == "" {
 		key = "type"
 	}
-	if a.MIMEType = typeByName(a.Filename); a.MIMEType == "" {
+	if a.MIMEType = media.MIMEByName(a.Filename); a.MIMEType == "" {
 		a.MIMEType = octetStream
 	}
 	if v := m.values[key]; v != "" {

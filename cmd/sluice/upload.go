@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/configs"
+	"sluice/media"
 )
 
 type uploadCommand struct {
@@ -211,13 +212,10 @@ func (c *uploadCommand) metadata(path string) (string, error) {
 
 // typeOf goes by the name: the gateway looks at the bytes itself.
 func typeOf(path string) string {
-	ext := filepath.Ext(path)
-	for known, t := range map[string]string{".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm", ".mkv": "video/x-matroska", ".mp3": "audio/mpeg"} {
-		if ext == known {
-			return t
-		}
+	if t := media.MIMEByName(path); t != "" {
+		return t
 	}
-	t, _, err := mime.ParseMediaType(mime.TypeByExtension(ext))
+	t, _, err := mime.ParseMediaType(mime.TypeByExtension(filepath.Ext(path)))
 	if err != nil {
 		return ""
 	}
