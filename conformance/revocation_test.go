@@ -92,6 +92,9 @@ func TestRevokingOnTheCommandLine(t *testing.T) {
 		t.Fatalf("revoke --viewer: %+v", r)
 	}
 	c.want(403, http.MethodGet, u, "")
+	if r := c.sluice(nil, "link", id, "--viewer", "v1"); r.code != 1 || !strings.Contains(r.err, "sluice revoke --list") {
+		t.Errorf("a link for who is denied: %+v", r)
+	}
 	if r := c.sluice(asAdmin, "revoke", "--list"); r.code != 0 || !strings.Contains(r.out, "v1 ") || strings.Count(r.out, "\n") != 2 {
 		t.Errorf("revoke --list: %+v", r)
 	}

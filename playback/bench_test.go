@@ -66,7 +66,7 @@ func benchHandler(b *testing.B) (*Handler, string, string) {
 		b.Fatal(err)
 	}
 	_ = w.Close()
-	h, err := New(&one{a}, store, waved{}, uncounted{}, Options{})
+	h, err := New(&one{a}, store, waved{}, uncounted{}, Options{Denied: NewDenylist(listed(nil), DenylistOptions{})})
 	if err != nil {
 		b.Fatal(err)
 	}

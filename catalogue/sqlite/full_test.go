@@ -67,6 +67,11 @@ func fillAndEmpty(t *testing.T, dir string) {
 	if len(rows) < 100 {
 		t.Fatalf("only %d rows went in", len(rows))
 	}
+	now := time.Now()
+	denial := media.Denial{ID: "d", Viewer: "v", Until: now.Add(time.Hour), By: "root", At: now}
+	if _, err := c.Deny(t.Context(), denial); err != nil {
+		t.Fatalf("a denial on a full disk: %v", err)
+	}
 	for _, id := range rows {
 		if _, err := c.Asset(t.Context(), id); err != nil {
 			t.Fatalf("a read on a full disk: %v", err)

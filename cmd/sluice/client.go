@@ -181,6 +181,9 @@ func (c *client) explain(err error) error {
 		fix = "give a token that the gateway believes, by --token or SLUICE_TOKEN; sluice token makes one"
 	case http.StatusForbidden:
 		fix = "use a token with a role that may; sluice token --role admin makes one"
+		if p.Code == "link_revoked" {
+			fix = "sluice revoke --list shows what is revoked, sluice revoke --lift ends one"
+		}
 	case http.StatusNotFound:
 		fix = "sluice ls lists what there is for you"
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusUnsupportedMediaType, http.StatusConflict, http.StatusGone:
