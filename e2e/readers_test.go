@@ -102,7 +102,7 @@ func uploadAndCompare(ctx context.Context, c *client, src source) error {
 }
 
 func readRange(ctx context.Context, c *client, link string, src source) error {
-	n := 1 + rand.Int64N(512<<10)
+	n := 1 + rand.Int64N(min(512<<10, src.size))
 	off := rand.Int64N(src.size - n + 1)
 	resp, err := c.open(ctx, http.MethodGet, link, nil, 0, "Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	if err != nil {
