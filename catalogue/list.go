@@ -104,7 +104,7 @@ func newList(q media.Query) (*list, error) {
 		}
 		l.after = &after
 	}
-	if err := checkTexts("owner", q.Owner, "mediaType", string(q.Type), "storageType", string(q.StorageType), "referenceType",
+	if err := checkTexts("owner", q.Owner, "uploadedBy", q.UploadedBy, "mediaType", string(q.Type), "storageType", string(q.StorageType), "referenceType",
 		string(q.Reference.Type), "referenceId", q.Reference.ID); err != nil {
 		return nil, err
 	}
@@ -128,15 +128,16 @@ func (l *list) bind(v any) string {
 
 func (l *list) build() {
 	var visible [][]string
+	private := l.q.Public != nil && !*l.q.Public // then no arm of public ones can hold any
 	switch {
 	case l.q.AnyOwner:
 		visible = [][]string{{}}
 	case l.q.Owner != "":
 		visible = [][]string{{"a.owner = " + l.bind(l.q.Owner)}}
-		if l.q.PublicToo {
+		if l.q.PublicToo && !private {
 			visible = append(visible, []string{"a.is_public", "a.owner <> " + l.bind(l.q.Owner)})
 		}
-	case l.q.PublicToo:
+	case l.q.PublicToo && !private:
 		visible = [][]string{{"a.is_public"}}
 	}
 	for _, who := range visible {
@@ -183,6 +184,16 @@ func (l *list) arm(from string, who []string) string {
 		if from == "media_storage" {
 			coarse = "p.media_type"
 		}
+	}
+	if l.q.UploadedBy != "" {
+		where = append(where, "a.owner = "+l.bind(l.q.UploadedBy))
+	}
+	if l.q.Public != nil {
+		not := ""
+		if !*l.q.Public {
+			not = "NOT "
+		}
+		where = append(where, not+"a.is_public")
 	}
 	if l.q.Type != "" {
 		where = append(where, coarse+" = "+l.bind(string(l.q.Type)))

@@ -8,6 +8,8 @@ type Query struct {
 	AnyOwner  bool   // admins: everybody's
 	PublicToo bool   // beside Owner's, public ones
 
+	UploadedBy  string // of those, only this subject's
+	Public      *bool  // of those, only public ones, or only private ones
 	States      []State
 	Reference   Subject   // either half alone also restricts
 	Placement   Placement // Kind, ProductID, CourseID, LessonID, ModuleID, VideoType, ResourceType restrict when set

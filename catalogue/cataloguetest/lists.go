@@ -35,6 +35,11 @@ func (f *Fixture) pages(q media.Query, each func()) (all []media.AssetID) {
 	return nil
 }
 
+func limited(q media.Query, n int) media.Query {
+	q.Limit = n
+	return q
+}
+
 func lists() []Promise {
 	return append(visibility(), append(filters(), paging()...)...)
 }
@@ -82,6 +87,36 @@ func filters() []Promise {
 					f.Fatalf("%+v: %s", c.q, d)
 				}
 			}
+		}},
+		{"a list filters by who uploaded, and by what is public", func(f *Fixture) {
+			mine, mineToo, theirs, theirsToo := f.stored().ID, f.stored(public).ID, f.stored(owner("u2")).ID, f.stored(owner("u2"), public).ID
+			yes, no := true, false
+			for _, c := range []struct {
+				q    media.Query
+				want []media.AssetID
+			}{
+				{media.Query{AnyOwner: true, UploadedBy: "u2"}, []media.AssetID{theirsToo, theirs}},
+				{media.Query{AnyOwner: true, UploadedBy: "u3"}, nil},
+				{media.Query{AnyOwner: true, Public: &yes}, []media.AssetID{theirsToo, mineToo}},
+				{media.Query{AnyOwner: true, Public: &no}, []media.AssetID{theirs, mine}},
+				{media.Query{AnyOwner: true, UploadedBy: "u2", Public: &no}, []media.AssetID{theirs}},
+				{media.Query{AnyOwner: true, UploadedBy: "u2", Public: &yes, Placement: media.Placement{Kind: media.Generic}}, []media.AssetID{theirsToo}},
+				{media.Query{Owner: "u1", PublicToo: true, UploadedBy: "u1"}, []media.AssetID{mineToo, mine}},
+				{media.Query{Owner: "u1", PublicToo: true, Public: &yes}, []media.AssetID{theirsToo, mineToo}},
+				{media.Query{Owner: "u1", PublicToo: true, Public: &no}, []media.AssetID{mine}},
+				{media.Query{PublicToo: true, UploadedBy: "u2"}, []media.AssetID{theirsToo}},
+				{media.Query{PublicToo: true, Public: &no}, nil},
+				{media.Query{UploadedBy: "u1", Public: &yes}, nil},
+			} {
+				if d := cmp.Diff(c.want, ids(f.list(c.q))); d != "" {
+					f.Fatalf("%+v: %s", c.q, d)
+				}
+				if got := f.pages(limited(c.q, 1), func() {}); len(got) != len(c.want) {
+					f.Fatalf("%+v: %d over pages, want %d", c.q, len(got), len(c.want))
+				}
+			}
+			_, err := f.Catalogue.List(f.ctx(), media.Query{AnyOwner: true, UploadedBy: "\x00"})
+			f.refuses(err, media.Invalid)
 		}},
 		{"a list filters by where media belong", func(f *Fixture) {
 			img := f.stored(image(entity(1), false, 0)).ID

@@ -209,7 +209,15 @@ func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
 
 func listings() map[string]media.Query {
 	const e = "000000000000000000000007"
+	yes, no := true, false
 	return map[string]media.Query{
+		"what one uploaded": {AnyOwner: true, UploadedBy: "u7"},
+		"one's public ones": {AnyOwner: true, UploadedBy: "u7", Public: &yes},
+		"public ones":       {AnyOwner: true, Public: &yes},
+		"private ones":      {AnyOwner: true, Public: &no},
+		"mine, private":     {Owner: "u7", PublicToo: true, Public: &no},
+		"mine, or public":   {Owner: "u7", PublicToo: true, Public: &yes},
+		"a public course":   {AnyOwner: true, Public: &yes, Placement: media.Placement{CourseID: e}},
 		"everything":        {AnyOwner: true},
 		"mine":              {Owner: "u7"},
 		"mine and public":   {Owner: "u7", PublicToo: true},
