@@ -19,6 +19,7 @@ const (
 	maxAltText  = 1000
 	maxURL      = 2048
 	maxSlug     = 128
+	maxSubject  = 255
 	maxPosition = 1_000_000
 	maxLimit    = 200
 	usualLimit  = 50
@@ -61,6 +62,9 @@ func checkQuery(q *media.Query) error {
 	}
 	if q.Reference.ID != "" && !media.ValidEntityID(q.Reference.ID) && !validSlug(q.Reference.ID) {
 		return invalid("referenceId", "an id is 24 lower-case hex digits, or the slug of a page")
+	}
+	if err := checkText("uploadedBy", q.UploadedBy, maxSubject); err != nil {
+		return err
 	}
 	return checkPlacementFields(q.Placement)
 }

@@ -5,6 +5,7 @@ package curation
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"sluice/internal/crash"
@@ -40,12 +41,15 @@ func New(shelf Shelf, bytes Bytes, o Options) *Service {
 }
 
 // Find lists what the principal may see: admins everything, instructors their own and what is public, everybody else what is public and
-// finished. A filter, sort or limit that does not exist is media.Invalid.
+// finished. Asked for what one subject uploaded, all but admins get only their own. A filter, sort or limit that does not exist is media.Invalid.
 func (s *Service) Find(ctx context.Context, p media.Principal, q media.Query) (media.Listing, error) {
 	if err := checkQuery(&q); err != nil {
 		return media.Listing{}, err
 	}
 	q.Owner, q.AnyOwner, q.PublicToo = "", false, true
+	if q.UploadedBy != "" && q.UploadedBy != p.Subject && !p.Has(media.Admin) {
+		return media.Listing{}, nil // who else uploads here is no one's business but an admin's
+	}
 	switch {
 	case p.Has(media.Admin):
 		q.AnyOwner = true
@@ -190,7 +194,7 @@ func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (me
 		CreatedAt: now, UpdatedAt: now, StoredAt: now,
 	}
 	if row.MIMEType == "" {
-		row.MIMEType = "application/octet-stream"
+		row.MIMEType = guess(a)
 	}
 	if row.Type == "" {
 		row.Type = media.TypeOf(row.MIMEType)
@@ -199,6 +203,20 @@ func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (me
 		row.Placement.Kind = media.Generic
 	}
 	return s.shelf.Add(ctx, row)
+}
+
+// guess gives the type that the URL's extension stands for, or the file name's. Nothing is fetched.
+func guess(a media.Asset) string {
+	names := []string{a.Filename}
+	if u, err := url.Parse(a.ExternalURL); err == nil {
+		names = []string{u.Path, a.Filename}
+	}
+	for _, name := range names {
+		if t := media.MIMEByName(name); t != "" {
+			return t
+		}
+	}
+	return "application/octet-stream"
 }
 
 func missing() error {

@@ -235,10 +235,69 @@ func TestFindIsScoped(t *testing.T) {
 	}
 }
 
+func TestFindByUploaderIsForAdminsAndOneself(t *testing.T) {
+	t.Parallel()
+	no := false
+	finished := []media.State{media.Stored, media.Processing, media.Ready, media.Failed}
+	for _, c := range []struct {
+		name, by string
+		p        media.Principal
+		want     media.Query
+		listed   bool
+	}{
+		{"an admin asks for anybody's", "ida", who("root", media.Admin), media.Query{AnyOwner: true, PublicToo: true, UploadedBy: "ida", Public: &no, Limit: 50}, true},
+		{"an instructor asks for their own", "ida", who("ida", media.Instructor), media.Query{Owner: "ida", PublicToo: true, UploadedBy: "ida", Public: &no, Limit: 50}, true},
+		{"an instructor asks for another's", "ivo", who("ida", media.Instructor), media.Query{}, false},
+		{"a student asks for their own", "sam", who("sam", media.Student), media.Query{PublicToo: true, UploadedBy: "sam", Public: &no, States: finished, Limit: 50}, true},
+		{"a student asks for another's", "ida", who("sam", media.Student), media.Query{}, false},
+		{"nobody asks", "ida", media.Principal{}, media.Query{}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, sh := setup()
+			l, err := s.Find(t.Context(), c.p, media.Query{UploadedBy: c.by, Public: &no})
+			if err != nil || len(l.Items) > 0 {
+				t.Fatalf("got %v, %v", l, err)
+			}
+			if d := cmp.Diff(c.want, sh.query); d != "" {
+				t.Error(d)
+			}
+			if got := len(sh.did) == 1; got != c.listed {
+				t.Errorf("listed %v, want %v", got, c.listed)
+			}
+		})
+	}
+}
+
+func TestAddGuessesTheTypeByTheName(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]media.Asset{
+		"https://cdn.example.com/a.mp4":           {MIMEType: "video/mp4", Type: media.Video},
+		"https://cdn.example.com/A.PNG?x=.mp4#.c": {MIMEType: "image/png", Type: media.Image},
+		"https://cdn.example.com/a%2Emp3":         {MIMEType: "audio/mpeg", Type: media.Audio},
+		"https://cdn.example.com/a":               {MIMEType: "application/octet-stream", Type: media.Document},
+		"https://cdn.mp4/":                        {MIMEType: "application/octet-stream", Type: media.Document},
+	} {
+		s, _ := setup()
+		got, err := s.Add(t.Context(), who("ida", media.Instructor), media.Asset{ExternalURL: url})
+		if err != nil || got.MIMEType != want.MIMEType || got.Type != want.Type {
+			t.Errorf("%s: got %s, %s, %v, want %s, %s", url, got.MIMEType, got.Type, err, want.MIMEType, want.Type)
+		}
+	}
+	s, _ := setup()
+	if got, err := s.Add(t.Context(), who("ida", media.Instructor), media.Asset{ExternalURL: "https://x.example/watch", Filename: "a.webm"}); err != nil || got.MIMEType != "video/webm" {
+		t.Errorf("by the file name: %v, %v", got.MIMEType, err)
+	}
+	if got, err := s.Add(t.Context(), who("ida", media.Instructor), media.Asset{ExternalURL: "https://x.example/a.mp4", MIMEType: "audio/mp4"}); err != nil || got.MIMEType != "audio/mp4" {
+		t.Errorf("what was said: %v, %v", got.MIMEType, err)
+	}
+}
+
 func TestFindRefusesWhatNoListKnows(t *testing.T) {
 	t.Parallel()
 	for field, q := range map[string]media.Query{
 		"limit":          {Limit: 201},
+		"uploadedBy":     {UploadedBy: "a\nb"},
 		"state":          {States: []media.State{"gone"}},
 		"sort":           {Sort: "createdAt; drop table assets"},
 		"storageType":    {StorageType: "tape"},
