@@ -183,7 +183,8 @@ func (s *shelf) List(_ context.Context, q media.Query) (media.Listing, error) {
 	var l media.Listing
 	for n := range 255 {
 		a, ok := s.rows[idOf(byte(n))]
-		if ok && (q.AnyOwner || a.Owner == q.Owner && q.Owner != "" || q.PublicToo && a.Public) && (q.Type == "" || q.Type == a.Type) {
+		if ok && (q.AnyOwner || a.Owner == q.Owner && q.Owner != "" || q.PublicToo && a.Public) && (q.Type == "" || q.Type == a.Type) &&
+			(q.UploadedBy == "" || q.UploadedBy == a.Owner) && (q.Public == nil || *q.Public == a.Public) {
 			l.Items = append(l.Items, a)
 		}
 	}

@@ -52,7 +52,9 @@ type listInput struct {
 	ModuleID      string   `query:"mongoModuleId" maxLength:"24"`
 	VideoType     string   `query:"videoType" enum:"intro,lesson,module"`
 	ResourceType  string   `query:"resourceType" enum:"pdf,document,image,archive,code"`
-	Sort          string   `query:"sort" enum:"-createdAt,createdAt,-size,size,-accessCount,accessCount" doc:"Default: newest first"`
+	IsPublic      string   `query:"isPublic" enum:"true,false"`
+	UploadedBy    string   `query:"uploadedBy" maxLength:"255" doc:"A subject; all but admins get only their own"`
+	Sort          string   `query:"sort" enum:"-createdAt,createdAt,-fileSize,fileSize,-size,size,-accessCount,accessCount" doc:"Default: newest first; size is fileSize"`
 	Limit         int      `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor        string   `query:"cursor" maxLength:"512" doc:"nextCursor of the page before"`
 }
@@ -72,11 +74,18 @@ func (g *Gateway) listMedia(ctx context.Context, in *listInput) (*listOutput, er
 			Kind: media.PlacementKind(in.Kind), ProductID: in.ProductID, CourseID: in.CourseID, LessonID: in.LessonID, ModuleID: in.ModuleID,
 			VideoType: media.VideoType(in.VideoType), ResourceType: media.ResourceType(in.ResourceType),
 		},
-		Type: media.Type(in.MediaType), StorageType: media.StorageType(in.StorageType),
-		Sort: media.Sort(in.Sort), Limit: in.Limit, Cursor: in.Cursor,
+		UploadedBy: in.UploadedBy, Type: media.Type(in.MediaType), StorageType: media.StorageType(in.StorageType),
+		Sort: media.Sort(strings.Replace(in.Sort, "fileSize", "size", 1)), Limit: in.Limit, Cursor: in.Cursor,
 	}
 	for _, s := range in.State {
 		q.States = append(q.States, media.State(s))
+	}
+	if in.IsPublic != "" {
+		public := in.IsPublic == "true"
+		q.Public = &public
+	}
+	if in.Cursor == "" && (q.Sort == media.MostFetched || q.Sort == media.LeastFetched) {
+		g.settle(ctx) // for the first page: those behind it go on in its order
 	}
 	page, err := g.n.Media.Find(ctx, principalOf(ctx), q)
 	if err != nil {
@@ -176,7 +185,7 @@ func (g *Gateway) readMedia(ctx context.Context, in *IDInput) (*mediaOutput, err
 	}
 	p := principalOf(ctx)
 	if _, err := g.n.Media.Read(ctx, p, id); err != nil {
-		return nil, err // before any work is done for a stranger
+		return nil, hidden(p, err) // before any work is done for a stranger
 	}
 	g.settle(ctx)
 	a, err := g.n.Media.Read(ctx, p, id)
@@ -184,6 +193,16 @@ func (g *Gateway) readMedia(ctx context.Context, in *IDInput) (*mediaOutput, err
 		return nil, err
 	}
 	return &mediaOutput{ETag: etagOf(a), Body: g.mediaJSON(a)}, nil
+}
+
+// hidden tells somebody who shows no credentials that some might help: the same of what is private and of what is not there.
+func hidden(p media.Principal, err error) error {
+	if media.KindOf(err) != media.NotFound || !p.Anonymous() || p.Grant != nil {
+		return err
+	}
+	problem := problemOf(&media.Error{Kind: media.NotFound, Detail: "not found, or a login is needed"})
+	problem.challenge = true
+	return problem
 }
 
 // settle moves waiting counts to where they are read, for a bounded time: slow counting makes a number late and never an answer.
@@ -402,7 +421,7 @@ func (g *Gateway) contentOf(r *http.Request) (a media.Asset, own bool, err error
 		return a, false, err
 	}
 	if a, err = g.n.Media.Read(r.Context(), p, id); err != nil {
-		return a, false, err
+		return a, false, hidden(p, err)
 	}
 	return a, !p.Anonymous() && p.Subject == a.Owner, nil
 }

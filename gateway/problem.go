@@ -26,8 +26,9 @@ type Problem struct {
 	RequestID string       `json:"requestId,omitempty" doc:"Names this request in the logs"`
 	Errors    []FieldError `json:"errors,omitempty" doc:"The inputs at fault"`
 
-	retry time.Duration
-	cause error
+	retry     time.Duration
+	challenge bool // a login may help
+	cause     error
 }
 
 // FieldError is one input at fault.
@@ -56,9 +57,10 @@ func (p *Problem) GetHeaders() http.Header {
 }
 
 func (p *Problem) headers(h http.Header) {
-	switch p.Status {
-	case http.StatusUnauthorized:
+	if p.Status == http.StatusUnauthorized || p.challenge {
 		h.Set("WWW-Authenticate", `Bearer realm="sluice"`)
+	}
+	switch p.Status {
 	case http.StatusLocked, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.FormatInt(int64((p.retry+time.Second-1)/time.Second), 10))
 	}
