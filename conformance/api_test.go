@@ -84,6 +84,8 @@ func TestEveryRefusalIsAProblem(t *testing.T) {
 		{"GET", "/api/media?limit=9999999999999999999", "", nil, 400, ""},
 		{"GET", "/api/media?sort=createdAt;drop", "", nil, 400, ""},
 		{"GET", "/api/media?sort=title", "", nil, 400, ""},
+		{"GET", "/api/media?isPublic=yes", "", nil, 400, ""},
+		{"GET", "/api/media?uploadedBy=%00", "", nil, 400, ""},
 		{"GET", "/api/media?cursor=x", "", nil, 400, "bad_cursor"},
 		{"GET", "/api/media?state=x", "", nil, 400, ""},
 		{"GET", "/api/media?mediaType=x", "", nil, 400, ""},
@@ -222,6 +224,48 @@ type page struct {
 		CreatedAt time.Time
 	}
 	NextCursor string
+}
+
+// A list narrows to one uploader and to what is public; a login is asked for where one may help; a URL's extension is a type.
+func TestListsByUploaderAndByWhatIsPublic(t *testing.T) {
+	t.Parallel()
+	c := open(t, livetest.Options{})
+	for i, who := range []string{c.ann, c.ann, c.as("bob", "instructor")} {
+		a := c.want(201, "POST", "/api/media", fmt.Sprintf(`{"url":"https://x.example/%d.mp4","fileSize":%d,"isPublic":%v}`, i, 3-i, i == 1), "Authorization", who, "Content-Type", "application/json")
+		if !strings.Contains(a.body, `"mimeType":"video/mp4"`) || !strings.Contains(a.body, `"mediaType":"video"`) {
+			t.Errorf("a type by the URL: %s", a.body)
+		}
+	}
+	root := c.as("root", "admin")
+	for _, l := range []struct{ query, token, want string }{
+		{"", root, "0 1 2"},
+		{"uploadedBy=ann", root, "0 1"},
+		{"uploadedBy=ann", c.ann, "0 1"},
+		{"uploadedBy=bob", c.ann, ""},
+		{"uploadedBy=ann", c.as("stu", "student"), ""},
+		{"isPublic=true", c.as("stu", "student"), "1"},
+		{"isPublic=false", c.as("stu", "student"), ""},
+		{"isPublic=false", root, "0 2"},
+		{"isPublic=false&uploadedBy=bob", root, "2"},
+		{"isPublic=true", c.as("bob", "instructor"), "1"},
+	} {
+		for sort, reversed := range map[string]bool{"-fileSize": false, "fileSize": true, "-size": false} {
+			var p struct{ Items []struct{ URL string } }
+			if err := json.Unmarshal([]byte(c.want(200, "GET", "/api/media?sort="+sort+"&"+l.query, "", "Authorization", l.token).body), &p); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, m := range p.Items {
+				got = append(got, strings.TrimSuffix(strings.TrimPrefix(m.URL, "https://x.example/"), ".mp4"))
+			}
+			if reversed {
+				slices.Reverse(got)
+			}
+			if strings.Join(got, " ") != l.want {
+				t.Errorf("%s by %s: %v, want %s", l.query, sort, got, l.want)
+			}
+		}
+	}
 }
 
 // A walk by cursor gives each of what was there exactly once and in order, whatever comes in between.
