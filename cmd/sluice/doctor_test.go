@@ -149,3 +149,10 @@ func TestMigrateSaysThatThereIsNoDataDirectory(t *testing.T) {
 		onlyCauseAndFix(t, code, out, errs, regexp.MustCompile("data directory .* is not there"))
 	}
 }
+
+func TestTokenMintsNoLoginThatIsRefused(t *testing.T) {
+	t.Parallel()
+	env := []string{"JWT_SECRET=" + strings.Repeat("0123456789abcdef", 3)}
+	code, out, errs := once(t, t.TempDir(), env, "token", "--subject", "key:lms")
+	onlyCauseAndFix(t, code, out, errs, regexp.MustCompile("API key's subject"))
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -46,6 +47,9 @@ func mint(c *configs.Config, subject, role string, ttl time.Duration) (string, e
 	if c.JWT.Secret.Empty() {
 		return "", refuse(configs.ErrKeys, "set JWT_SECRET, or name with --data-dir the data directory of a gateway that has been started once",
 			"there is no secret to sign a token with")
+	}
+	if strings.HasPrefix(subject, "key:") {
+		return "", refuse(nil, "name a person or a service", "%q would be an API key's subject: the gateway refuses such a login", subject)
 	}
 	if ttl < time.Second {
 		return "", refuse(nil, "give a time as --ttl 1h", "a token that holds for %v is of no use", ttl)
