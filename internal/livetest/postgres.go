@@ -281,8 +281,10 @@ func (s *PostgresServer) Password() string { return s.password }
 
 // URL names a database of the server, with user and password.
 func (s *PostgresServer) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(s.User(), s.password), Host: net.JoinHostPort(s.Host(), strconv.Itoa(s.port)),
-		Path: "/" + database, RawQuery: "sslmode=disable"}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(s.User(), s.password), Host: net.JoinHostPort(s.Host(), strconv.Itoa(s.port)),
+		Path: "/" + database, RawQuery: "sslmode=disable",
+	}
 	return u.String()
 }
 
