@@ -116,11 +116,7 @@ func TestAFullDiskCanBeEmptiedThroughTheAPI(t *testing.T) {
 	data := t.TempDir()
 	s := livetest.Sluice(t, livetest.Options{
 		DataDir: data, Env: []string{"SLUICE_MIN_FREE=16MiB"},
-		// A file system of its own size, seen by this process alone.
-		Wrap: []string{
-			"unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
-			`mount -t tmpfs -o size=192m tmpfs "$0" && exec "$@"`, data,
-		},
+		Wrap: livetest.SmallDisk(t, data, 192),
 	})
 	c := newClient(t, s, "ann", "instructor")
 	ctx := t.Context()

@@ -6,38 +6,30 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"sluice/catalogue"
 	"sluice/catalogue/sqlite"
+	"sluice/internal/livetest"
 	"sluice/media"
 )
 
-// TestAFullDiskCanBeEmptied runs itself again in a mount namespace of its own, where it may mount a small file system.
+// TestAFullDiskCanBeEmptied runs itself again where its folder is a small file system.
 func TestAFullDiskCanBeEmptied(t *testing.T) {
-	if os.Getenv("SLUICE_TEST_SMALL_DISK") == "" {
-		t.Parallel()
-		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAFullDiskCanBeEmptied$", "-test.v") //nolint:gosec // this binary
-		cmd.Env = append(os.Environ(), "SLUICE_TEST_SMALL_DISK="+dir)
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDiskCanBeEmptied") {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if dir := os.Getenv("SLUICE_TEST_SMALL_DISK"); dir != "" {
+		fillAndEmpty(t, dir)
 		return
 	}
-	dir := os.Getenv("SLUICE_TEST_SMALL_DISK")
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=40m"); err != nil {
-		t.Fatal(err)
+	t.Parallel()
+	dir := t.TempDir()
+	args := append(livetest.SmallDisk(t, dir, 40), os.Args[0], "-test.run=^TestAFullDiskCanBeEmptied$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...) //nolint:gosec // this binary
+	cmd.Env = append(os.Environ(), "SLUICE_TEST_SMALL_DISK="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestAFullDiskCanBeEmptied") {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	fillAndEmpty(t, dir)
 }
 
 func fillAndEmpty(t *testing.T, dir string) {
