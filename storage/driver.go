@@ -74,6 +74,14 @@ type FileDriver interface {
 	Sections(ctx context.Context, o media.Object, off, n int64) ([]Section, error)
 }
 
+// Putter is a Driver that has a faster way for a small object whose bytes are all there.
+type Putter interface {
+	// Put makes data an object: when it returns it is durable, power cut included. When it fails nothing stays. A power cut inside it may
+	// leave part of the data under key, so that key must be one that nothing refers to yet. A key that has a write or an object is
+	// media.Conflict.
+	Put(ctx context.Context, key string, data []byte) (media.Object, error)
+}
+
 // Concatenator is a Driver that joins objects without passing their bytes through.
 type Concatenator interface {
 	// Concat makes the committed parts, in order, one object under key. It may be repeated, also after a crash. The parts stay and can be

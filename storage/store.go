@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,35 @@ func (s *Store) Begin(ctx context.Context, backend, key string, size int64) (Wri
 	}
 	w, err := b.Driver.Begin(ctx, key, size)
 	return w, b.wrap("begin", key, err)
+}
+
+// Put stores a small object in one step, as Putter.Put says.
+func (s *Store) Put(ctx context.Context, backend, key string, data []byte) (media.Object, error) {
+	b, err := s.reach(backend, key)
+	if err != nil {
+		return media.Object{}, err
+	}
+	var o media.Object
+	if p, ok := b.Driver.(Putter); ok {
+		o, err = p.Put(ctx, key, data)
+	} else {
+		o, err = put(ctx, b.Driver, key, data)
+	}
+	return o, b.wrap("put", key, err)
+}
+
+func put(ctx context.Context, d Driver, key string, data []byte) (o media.Object, err error) {
+	w, err := d.Begin(ctx, key, int64(len(data)))
+	if err != nil {
+		return o, err
+	}
+	if _, err = w.Append(ctx, 0, bytes.NewReader(data)); err == nil {
+		o, err = w.Commit(ctx)
+	}
+	if err != nil {
+		err = errors.Join(err, w.Abort(ctx))
+	}
+	return o, errors.Join(err, w.Close())
 }
 
 // Resume opens an unfinished write again, as Driver.Resume says.

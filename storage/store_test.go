@@ -140,6 +140,21 @@ func TestNegativeLengthsAreInvalid(t *testing.T) {
 	}
 }
 
+func TestPutIsOneStepWhereverTheBytesGo(t *testing.T) {
+	t.Parallel()
+	s, _ := setup(t)
+	o, err := s.Put(t.Context(), "", "7f/small", []byte("small"))
+	if err != nil || o.Key != "7f/small" || o.Size != 5 {
+		t.Fatalf("got %+v, %v", o, err)
+	}
+	if _, err := s.Put(t.Context(), "", "7f/small", []byte("other")); !errors.Is(err, media.Conflict) {
+		t.Errorf("again: got %v, want Conflict", err)
+	}
+	if _, err := s.Put(t.Context(), "", "../small", nil); !errors.Is(err, media.Invalid) {
+		t.Errorf("a strange key: got %v, want Invalid", err)
+	}
+}
+
 func TestSectionsAreNilWhereThereAreNoFiles(t *testing.T) {
 	t.Parallel()
 	s, o := setup(t)

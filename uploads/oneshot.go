@@ -1,7 +1,6 @@
 package uploads
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,7 +39,8 @@ func (s *Service) oneShot(w http.ResponseWriter, r *http.Request, c *call, buf [
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), finishPatience)
 	defer cancel()
-	if err := s.putWhole(ctx, a, buf); err != nil {
+	crash.At("uploads: whole file, before commit")
+	if _, err := s.store.Put(ctx, a.Backend, a.Key, buf); err != nil {
 		return err
 	}
 	a.State, a.StoredAt = media.Stored, a.CreatedAt
@@ -95,27 +95,6 @@ func (s *Service) fill(w http.ResponseWriter, r *http.Request, c *call, buf []by
 		}
 	}
 	return nil
-}
-
-// putWhole stores a small file.
-func (s *Service) putWhole(ctx context.Context, a *media.Asset, b []byte) error {
-	wr, err := s.store.Begin(ctx, a.Backend, a.Key, a.Size)
-	if err != nil {
-		return err
-	}
-	if _, err = wr.Append(ctx, 0, bytes.NewReader(b)); err == nil {
-		crash.At("uploads: whole file, before commit")
-		_, err = wr.Commit(ctx)
-	}
-	if err != nil {
-		if aerr := wr.Abort(ctx); aerr != nil { // the sweeper finds them
-			s.o.Logger.WarnContext(ctx, "bytes not dropped", "asset", a.ID.String(), "error", aerr)
-		}
-	}
-	if cerr := wr.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // dropWhole drops the bytes of a row that was not written. When that cannot be known, the commit may have gone through, they stay: the
