@@ -11,7 +11,7 @@ import (
 
 // A thousand slow uploads are 25 MiB of objects and 23 MiB of stacks. Left alone Go holds 20 MiB more than that for them: garbage up to
 // its goal, and pages freed by stacks that have grown. A memory limit makes it hand those back at once. The limit follows what is in use
-// with a third to spare, so that the collector never runs without end, whatever the load.
+// with a quarter to spare, so that the collector never runs without end, whatever the load.
 const (
 	gcPercent   = 50       // garbage beside what is in use; large bodies pass through pooled buffers and make next to none
 	leastMemory = 60 << 20 // bytes; an idle gateway has 20 MiB in use
@@ -44,7 +44,7 @@ func thrift(ctx context.Context, environ []string) {
 		for _, s := range used {
 			next += int64(s.Value.Uint64()) //nolint:gosec // far below 2^63
 		}
-		if next = max(next/3*4, leastMemory); next > limit || next < limit-thriftStep {
+		if next = max(next/4*5, leastMemory); next > limit || next < limit-thriftStep {
 			limit = next
 			debug.SetMemoryLimit(limit)
 		}
