@@ -88,6 +88,33 @@ func TestCommittedSurvivesAPowerCut(t *testing.T) {
 	}
 }
 
+// TestPutSurvivesAPowerCut has nothing else on the disk whose sync could carry it along.
+func TestPutSurvivesAPowerCut(t *testing.T) {
+	t.Parallel()
+	image := filepath.Join(t.TempDir(), "disk")
+	format(t, image)
+	dir, mounted := mount(t, image)
+	if !mounted {
+		t.Log("no loop device may be mounted here")
+		return
+	}
+	before := openIn(t, dir, local.Options{MinFree: -1})
+	want := whole()[:64<<10]
+	put, err := before.Put(t.Context(), key, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, _ := mount(t, powerCut(t, image))
+	r, err := openIn(t, after, local.Options{MinFree: -1}).Read(t.Context(), put, 0, put.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close()); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v, that differ", len(got), err)
+	}
+}
+
 func format(t *testing.T, image string) {
 	t.Helper()
 	f, err := os.Create(image)
