@@ -14,8 +14,8 @@ import (
 var _ storage.Putter = (*Driver)(nil)
 
 // Put gives the file its final name before it syncs it, so that file and name reach the disk with one commit of the file system's
-// journal; Commit takes two, and holds up those who create files in parts/ meanwhile. docs/decisions/0009 has the figures. What a power cut leaves under the name may be cut short, which only Put is allowed: nobody was told of
-// it, and no row names it.
+// journal; Commit takes two, and holds up those who create files in parts/ meanwhile (docs/decisions/0009 has the figures). What a power
+// cut leaves under the name may be cut short, which only Put is allowed: nobody was told of it, and no row names it.
 func (d *Driver) Put(ctx context.Context, key string, data []byte) (o media.Object, err error) {
 	if _, err := d.spare(int64(len(data))); err != nil {
 		return o, err
