@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"time"
 
 	"sluice/media"
 )
@@ -37,9 +38,12 @@ type Driver interface {
 	Unfinished(ctx context.Context) iter.Seq2[media.Object, error]
 }
 
-// Write is one object on its way in. One caller at a time appends; Offset may be asked by anyone at any time.
+// Write is one object on its way in. One caller at a time appends; Offset may be asked by anyone at any time. Of two that append at once,
+// in one process or in several, the later one is told media.Locked, or the earlier one keeps nothing more from then on: their bytes never
+// mix.
 type Write interface {
-	// Offset tells the bytes that survive a crash of the process.
+	// Offset tells the bytes that survive a crash of the process, whichever process stored them. While an append is under way it may tell
+	// less than that has read.
 	Offset(ctx context.Context) (int64, error)
 
 	// Append stores what r gives at off, which must equal Offset (else media.Conflict and nothing is kept). It returns how many bytes
@@ -80,6 +84,20 @@ type Putter interface {
 	// leave part of the data under key, so that key must be one that nothing refers to yet. A key that has a write or an object is
 	// media.Conflict.
 	Put(ctx context.Context, key string, data []byte) (media.Object, error)
+}
+
+// Presentation is how a backend's own URL is to present an object: the headers of its answers. Empty fields are left to the backend.
+type Presentation struct {
+	ContentType        string
+	ContentDisposition string
+	CacheControl       string
+}
+
+// Presigner is a Driver whose backend serves objects by itself, to whoever holds a signed URL.
+type Presigner interface {
+	// Presign gives a URL of the backend's own for GET and HEAD of o, ranges included, that was signed at issued and holds for life after
+	// that. The same arguments give the same URL. It asks nobody and does not tell whether o exists.
+	Presign(ctx context.Context, o media.Object, p Presentation, issued time.Time, life time.Duration) (string, error)
 }
 
 // Concatenator is a Driver that joins objects without passing their bytes through.

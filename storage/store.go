@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"sluice/media"
 )
@@ -143,6 +144,20 @@ func (s *Store) Sections(ctx context.Context, backend string, o media.Object, of
 	}
 	sections, err := f.Sections(ctx, o, off, n)
 	return sections, b.wrap("read", o.Key, err)
+}
+
+// Presign gives a URL of the backend's own, as Presigner.Presign says. It is "" with no error where the backend has none: Read then.
+func (s *Store) Presign(ctx context.Context, backend string, o media.Object, p Presentation, issued time.Time, life time.Duration) (string, error) {
+	b, err := s.reach(backend, o.Key)
+	if err != nil {
+		return "", err
+	}
+	d, ok := b.Driver.(Presigner)
+	if !ok {
+		return "", nil
+	}
+	u, err := d.Presign(ctx, o, p, issued, life)
+	return u, b.wrap("presign", o.Key, err)
 }
 
 // Delete removes a committed object; a second time it is media.NotFound.
