@@ -23,11 +23,13 @@ func (s *Store) Concat(ctx context.Context, backend, key string, parts []string)
 			return media.Object{}, err
 		}
 	}
-	concat := b.copyParts
 	if c, ok := b.Driver.(Concatenator); ok {
-		concat = c.Concat
+		o, err := c.Concat(ctx, key, parts)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return o, b.wrap("concat", key, err)
+		}
 	}
-	o, err := concat(ctx, key, parts)
+	o, err := b.copyParts(ctx, key, parts)
 	return o, b.wrap("concat", key, err)
 }
 

@@ -81,7 +81,7 @@ type FileDriver interface {
 // Putter is a Driver that has a faster way for a small object whose bytes are all there.
 type Putter interface {
 	// Put makes data an object: when it returns it is durable, power cut included. When it fails nothing stays. A power cut inside it may
-	// leave part of the data under key, so that key must be one that nothing refers to yet. A key that has a write or an object is
+	// leave part of the data under key, so that key must be one that nothing refers to yet, and has no write. A key that has an object is
 	// media.Conflict.
 	Put(ctx context.Context, key string, data []byte) (media.Object, error)
 }
@@ -95,14 +95,20 @@ type Presentation struct {
 
 // Presigner is a Driver whose backend serves objects by itself, to whoever holds a signed URL.
 type Presigner interface {
-	// Presign gives a URL of the backend's own for GET and HEAD of o, ranges included, that was signed at issued and holds for life after
+	// Presign gives a URL of the backend's own for GET of o, ranges included, that was signed at issued and holds for life after
 	// that. The same arguments give the same URL. It asks nobody and does not tell whether o exists.
 	Presign(ctx context.Context, o media.Object, p Presentation, issued time.Time, life time.Duration) (string, error)
+}
+
+// Tidier is a Driver in whose backend a crash can leave what no object and no write speaks of.
+type Tidier interface {
+	// Tidy removes it, once it is of an age at which nobody can be about to speak of it.
+	Tidy(ctx context.Context) error
 }
 
 // Concatenator is a Driver that joins objects without passing their bytes through.
 type Concatenator interface {
 	// Concat makes the committed parts, in order, one object under key. It may be repeated, also after a crash. The parts stay and can be
-	// deleted afterwards without harm to the whole.
+	// deleted afterwards without harm to the whole. errors.ErrUnsupported: the backend cannot, and nothing was done.
 	Concat(ctx context.Context, key string, parts []string) (media.Object, error)
 }

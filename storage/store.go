@@ -190,6 +190,18 @@ func (s *Store) Unfinished(ctx context.Context, backend string) iter.Seq2[media.
 	return b.walk("unfinished", b.Driver.Unfinished(ctx))
 }
 
+// Tidy removes what crashes have left in a backend, as Tidier.Tidy says. Where nothing can be left it does nothing.
+func (s *Store) Tidy(ctx context.Context, backend string) error {
+	b, err := s.Backend(backend)
+	if err != nil {
+		return err
+	}
+	if t, ok := b.Driver.(Tidier); ok {
+		return b.wrap("tidy", "", t.Tidy(ctx))
+	}
+	return nil
+}
+
 // reach finds a backend for a key that every backend can take.
 func (s *Store) reach(backend, key string) (Backend, error) {
 	b, err := s.Backend(backend)

@@ -22,6 +22,10 @@ type Place struct {
 	// Again opens the same backend once more, as another process would. Nil where the Driver itself is all there is.
 	Again func(t testing.TB) storage.Driver
 
+	// Remote says that the backend is behind a network: while an append is under way Offset may tell less than that has read, and a later
+	// append from another process takes over, in place of being told media.Locked.
+	Remote bool
+
 	// Stretch makes the unfinished write of key size bytes long by zeros, without writing them, so that sizes above 4 GiB can be tried.
 	// Nil where that cannot be done.
 	Stretch func(t testing.TB, key string, size int64)

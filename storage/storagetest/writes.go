@@ -157,10 +157,16 @@ func appending() []promise {
 			}()
 			_, _ = in.Write(noise(1000, 1))
 			_, _ = in.Write(nil) // is taken when the first piece has been kept
-			f.wantOffset(w, 1000)
-			f.wantOffset(f.resume(f.again(), key), 1000)
+			if f.Remote {
+				f.wantOffset(w, 0)
+			} else {
+				f.wantOffset(w, 1000)
+				f.wantOffset(f.resume(f.again(), key), 1000)
+			}
 			f.must("close", in.Close())
 			f.must("append", <-done)
+			f.wantOffset(w, 1000)
+			f.wantOffset(f.resume(f.again(), key), 1000)
 		}},
 		{"two appends at once never mix", func(f *fixture) {
 			w, other := f.begin(f.d, key), f.resume(f.again(), key)
@@ -172,6 +178,10 @@ func appending() []promise {
 			}()
 			_, _ = in.Write(noise(1000, 1))
 			_, _ = in.Write(nil)
+			if f.Remote {
+				f.wantTakeOver(w, other, func() error { return errors.Join(in.Close(), <-done) })
+				return
+			}
 			for _, second := range []storage.Write{w, other} {
 				n, err := second.Append(f.ctx(), 1000, bytes.NewReader(noise(1000, 9)))
 				f.wantKind("append", err, media.Locked)
@@ -200,6 +210,21 @@ func appending() []promise {
 			f.wantBytes(key, append(noise(1000, 1), noise(1000, 2)...))
 		}},
 	}
+}
+
+// wantTakeOver appends through other while w, whose append has read 1000 bytes, waits for more.
+func (f *fixture) wantTakeOver(w, other storage.Write, end func() error) {
+	f.Helper()
+	n, err := w.Append(f.ctx(), 0, bytes.NewReader(noise(1000, 8)))
+	f.wantKind("append through the same handle", err, media.Locked)
+	if n != 0 {
+		f.Fatalf("the second kept %d bytes", n)
+	}
+	f.append(other, 0, noise(1000, 9))
+	f.wantKind("the append that was taken over", end(), media.Conflict)
+	f.wantOffset(w, 1000)
+	f.commit(other)
+	f.wantBytes(key, noise(1000, 9))
 }
 
 func resuming() []promise {
