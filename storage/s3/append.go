@@ -32,7 +32,7 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 	defer w.working.Store(false)
 	sending, cancel := context.WithCancelCause(detached)
 	defer cancel(nil)
-	a := &appending{w: w, from: w.st, off: off, end: off, sending: sending, cancel: cancel, grace: senderGrace}
+	a := &appending{w: w, from: w.st, off: off, end: off, sending: sending, cancel: cancel, broken: make(chan struct{})}
 	a.moved = sync.NewCond(&a.mu)
 	if err := a.prepare(sending); err != nil {
 		return 0, err
@@ -125,7 +125,6 @@ type appending struct {
 
 	sending context.Context //nolint:containedctx // the call's own
 	cancel  context.CancelCauseFunc
-	grace   time.Duration
 
 	opened *opening // the state says that this append is at work; nil: it does not
 
@@ -135,6 +134,7 @@ type appending struct {
 	stored   int    // how many in a row are stored
 	underway int
 	failed   error
+	broken   chan struct{} // closed with failed
 }
 
 // prepare takes the tail into memory as far as that costs nothing, and announces the append when it will fill a part.
@@ -254,8 +254,8 @@ func (a *appending) turn() (int, error) {
 	select {
 	case a.w.d.slots <- struct{}{}: // not before the part is full: slow clients keep no fast one waiting
 		return a.from.number(index), nil
-	case <-a.sending.Done():
-		return 0, context.Cause(a.sending)
+	case <-a.broken:
+		return 0, a.ready(a.sending)
 	}
 }
 
@@ -278,9 +278,9 @@ func (a *appending) dispatch(number int, bytes *run) {
 		case err == nil:
 			a.sent[index] = p
 			a.advance()
-		case a.failed == nil:
+		case a.failed == nil: // those before it go on: they count
 			a.failed = err
-			a.cancel(err)
+			close(a.broken)
 		}
 		a.moved.Broadcast()
 	}()
@@ -306,7 +306,7 @@ func (a *appending) shortOf(n int) int64 {
 
 // wait waits for the parts on their way; after a while those that are stuck are given up.
 func (a *appending) wait() {
-	timer := time.AfterFunc(a.grace, func() { a.cancel(errors.New("the storage is slow, and the client has left")) })
+	timer := time.AfterFunc(senderGrace, func() { a.cancel(errors.New("the storage is slow, and the client has left")) })
 	defer timer.Stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()

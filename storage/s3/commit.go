@@ -123,8 +123,11 @@ func (w *write) conclude(ctx context.Context, size int64, err error) (media.Obje
 	}
 	crash.At("s3: commit: object made")
 	o, serr := w.d.Stat(ctx, w.key)
+	if errors.Is(serr, media.NotFound) { // another process is completing it at this moment; what is lost expires
+		return o, media.Wrap(media.Unavailable, errors.Join(serr, err), "the file is being completed")
+	}
 	if serr != nil {
-		return o, errors.Join(serr, err)
+		return o, serr
 	}
 	if o.Size != size {
 		return media.Object{}, media.Wrap(media.Internal, fmt.Errorf("the object has %d bytes, %d were sent: %w", o.Size, size, err), "")

@@ -20,7 +20,7 @@ import (
 
 // Bounds on waiting for the server.
 const (
-	attempts   = 3
+	attempts   = 4
 	headerWait = time.Minute      // from a request's last byte to the first of its answer
 	callWait   = 30 * time.Second // for a small request with all its repetitions
 )
@@ -154,12 +154,7 @@ func (d *Driver) putWhole(ctx context.Context, key string, from io.ReadSeeker, s
 	}
 	ctx, cancel := context.WithTimeout(ctx, bodyWait(size))
 	defer cancel()
-	out, err := d.conditionally(ctx, func() (*s3.PutObjectOutput, error) {
-		if _, err := from.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
-		return d.api.PutObject(ctx, in)
-	})
+	out, err := d.api.PutObject(ctx, in)
 	if lostRace(err) {
 		return media.Object{}, errTaken()
 	}

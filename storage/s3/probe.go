@@ -36,7 +36,7 @@ func (d *Driver) Probe(ctx context.Context) error {
 	switch code := codeOf(err); code {
 	case "NoSuchBucket":
 		e.Cause, e.Fix = fmt.Sprintf("there is no bucket %s at %s", d.o.Bucket, where), "create it, or set the bucket to one that is there"
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound":
 		e.Cause, e.Fix = "the access key is not known at "+where, "set the access key of a user that the server knows"
 	case "SignatureDoesNotMatch":
 		e.Cause, e.Fix = "the secret key is not the access key's at "+where, "set the secret key again, without spaces or quotes around it"

@@ -44,6 +44,8 @@ type Options struct {
 	CopyParts bool          // join by UploadPartCopy; false: the bytes pass through (R2 wants all parts equal)
 	Expiry    time.Duration // what a crash left of an upload nobody knows is dropped so long after it began; 0: 24 h
 	Logger    *slog.Logger  // nil: discards
+
+	backoff time.Duration // the longest wait between repetitions of a request; 0: 2 s
 }
 
 // What Options mean when they say nothing, and the protocol's bounds.
@@ -156,11 +158,12 @@ func (o *Options) client(ctx context.Context) (*s3.Client, error) {
 			t.ResponseHeaderTimeout = headerWait
 		})),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(r *retry.StandardOptions) {
+			// 409: another request is at the same object, or (where objects are files) in the same folder.
+			return retry.AddWithErrorCodes(retry.NewStandard(func(r *retry.StandardOptions) {
 				r.MaxAttempts = attempts
-				r.MaxBackoff = 2 * time.Second
+				r.MaxBackoff = cmp.Or(o.backoff, 2*time.Second)
 				r.RateLimiter = noLimit{}
-			})
+			}), "ConditionalRequestConflict", "OperationAborted", "ExistingObjectIsDirectory")
 		}),
 	}
 	if o.AccessKey != "" {

@@ -45,7 +45,7 @@ func (a *appending) begin(o *opening) error {
 	next.Upload, next.Open = o.upload, o.token
 	next.Until = next.number(next.Parts) + reserve - 1
 	if err := w.swap(a.sending, next); err != nil {
-		if fresh { // if the state was written all the same it names an upload that is gone, and says so to whoever goes on
+		if fresh && errors.Is(err, errRace) { // after another failure the state may have been written, and name it
 			err = errors.Join(err, w.d.abortUpload(a.sending, w.key, o.upload))
 		}
 		return err
@@ -108,6 +108,11 @@ func (a *appending) settle(ctx context.Context) (int64, error) {
 		err = a.failed
 	}
 	a.mu.Unlock()
+	if errors.Is(err, media.NotFound) {
+		a.cur.free()
+		a.w.forget()
+		return 0, a.w.why(ctx, err)
+	}
 	next := a.after()
 	if err != nil || a.stored < len(a.sent) {
 		// What was cut off may arrive yet, under the numbers that were taken.
@@ -197,10 +202,11 @@ func (w *write) keepOrFree(r *run, all bool) {
 
 // why says to whoever lost a race what has become of the write: overtaken, complete, or gone.
 func (w *write) why(ctx context.Context, err error) error {
-	if !errors.Is(err, errRace) && media.KindOf(err) != media.NotFound {
+	race := errors.Is(err, errRace)
+	if !race && media.KindOf(err) != media.NotFound {
 		return err
 	}
-	st, _, lerr := w.d.loadState(ctx, w.key, "")
+	st, etag, lerr := w.d.loadState(ctx, w.key, "")
 	switch {
 	case errors.Is(lerr, media.NotFound):
 		return w.over(ctx)
@@ -208,6 +214,25 @@ func (w *write) why(ctx context.Context, err error) error {
 		return lerr
 	case st.ID != w.id:
 		return errMissing()
+	case race:
+		return errFenced()
 	}
-	return errFenced()
+	// The multipart upload is gone: another process completes it at this moment, or the bucket's lifecycle has ended it.
+	if oerr := w.over(ctx); !errors.Is(oerr, media.NotFound) {
+		return oerr
+	}
+	if _, gone := w.d.listParts(ctx, w.key, st.Upload); !errors.Is(gone, media.NotFound) {
+		return media.Wrap(media.Unavailable, errors.Join(err, gone), "the storage is away")
+	}
+	if st.partsEnd() > 0 {
+		return &media.Error{Kind: media.Gone, Code: "parts_gone", Detail: "the storage has dropped this upload; start again", Err: err}
+	}
+	w.st, w.etag = st, etag
+	next := st.clone()
+	next.skipTo(st.Until)
+	next.Upload, next.Open, next.Until = "", "", 0
+	if serr := w.swap(ctx, next); serr != nil && !errors.Is(serr, errRace) {
+		return serr
+	}
+	return media.Wrap(media.Unavailable, err, "the storage has dropped what it had; go on")
 }

@@ -186,7 +186,7 @@ func (d *Driver) swapState(ctx context.Context, key string, st *state, etag stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
-	out, err := d.conditionally(ctx, func() (*s3.PutObjectOutput, error) { return d.api.PutObject(ctx, in) })
+	out, err := d.api.PutObject(ctx, in)
 	switch {
 	case err == nil:
 		return aws.ToString(out.ETag), nil
@@ -200,23 +200,6 @@ func (d *Driver) swapState(ctx context.Context, key string, st *state, etag stri
 		return "", lerr
 	}
 	return "", errRace
-}
-
-// conditionally repeats a conditional request that met another one on its way: the server says 409 and has not decided.
-func (d *Driver) conditionally(ctx context.Context, put func() (*s3.PutObjectOutput, error)) (*s3.PutObjectOutput, error) {
-	for wait := 20 * time.Millisecond; ; wait *= 2 {
-		out, err := put()
-		if err == nil || codeOf(err) != "ConditionalRequestConflict" || wait > time.Second {
-			return out, err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return out, err
-		}
-	}
 }
 
 // dropState removes the version of etag, and answers errRace when that is not what is there.
