@@ -1,5 +1,5 @@
-// Package storage keeps bytes. Store routes between named backends and holds the rules common to all of them: what a key may be, how
-// ranges are cut, which kind an error has. It knows nothing of assets, catalogues or HTTP.
+// Package storage keeps bytes. Store routes between named backends and holds the rules common to all of them: which backend an upload goes
+// to, what a key may be, how ranges are cut, which kind an error has. It knows nothing of catalogues or HTTP.
 package storage
 
 import (
@@ -9,9 +9,19 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"sluice/media"
+)
+
+// Delivery says who sends a backend's bytes to a player.
+type Delivery string
+
+// The deliveries.
+const (
+	Proxy    Delivery = "proxy"    // the gateway, and so does ""
+	Redirect Delivery = "redirect" // the backend itself, by a URL from its Presigner
 )
 
 // Backend is a configured Driver with the name that configuration and rows call it by.
@@ -19,20 +29,25 @@ type Backend struct {
 	Name   string
 	Type   media.StorageType
 	Driver Driver
+
+	Delivery    Delivery
+	RedirectTTL time.Duration // how long a redirect's URL holds; 0: as long as whoever signs it thinks right
 }
 
 // Store keeps bytes in named backends. The first one is the default.
 type Store struct {
 	backends map[string]Backend
-	first    string
+	names    []string // in the order given
+	rules    []Rule
 }
 
-// New makes a Store of at least one backend. Names are unique and not empty.
-func New(backends []Backend) (*Store, error) {
+// New makes a Store of at least one backend, and of the rules by which Route picks one. Names are unique and not empty, and a rule's is one
+// of them; only a backend that presigns redirects.
+func New(backends []Backend, rules ...Rule) (*Store, error) {
 	if len(backends) == 0 {
 		return nil, errors.New("storage: no backend")
 	}
-	s := &Store{backends: make(map[string]Backend, len(backends)), first: backends[0].Name}
+	s := &Store{backends: make(map[string]Backend, len(backends)), rules: rules}
 	for _, b := range backends {
 		if b.Name == "" {
 			return nil, errors.New("storage: a backend has no name")
@@ -43,21 +58,67 @@ func New(backends []Backend) (*Store, error) {
 		if _, twice := s.backends[b.Name]; twice {
 			return nil, fmt.Errorf("storage: two backends are named %q", b.Name)
 		}
+		if err := b.checkDelivery(); err != nil {
+			return nil, err
+		}
 		s.backends[b.Name] = b
+		s.names = append(s.names, b.Name)
+	}
+	for _, r := range rules {
+		if _, ok := s.backends[r.Backend]; !ok {
+			return nil, fmt.Errorf("storage: a rule names the backend %q, which is not there", r.Backend)
+		}
 	}
 	return s, nil
 }
 
-// Backend finds a backend by name; "" is the default, an unknown name media.Invalid.
-func (s *Store) Backend(name string) (Backend, error) {
-	if name == "" {
-		name = s.first
+func (b Backend) checkDelivery() error {
+	switch b.Delivery {
+	case "", Proxy:
+	case Redirect:
+		if _, ok := b.Driver.(Presigner); !ok {
+			return fmt.Errorf("storage: backend %q signs no URLs, so it cannot redirect", b.Name)
+		}
+	default:
+		return fmt.Errorf("storage: delivery of backend %q is %s or %s, not %q", b.Name, Proxy, Redirect, b.Delivery)
 	}
-	b, ok := s.backends[name]
+	if b.RedirectTTL < 0 {
+		return fmt.Errorf("storage: redirects of backend %q hold for a negative time", b.Name)
+	}
+	return nil
+}
+
+// Names gives the names of all backends, the default's first.
+func (s *Store) Names() []string { return slices.Clone(s.names) }
+
+// Backend finds the backend that a row names; "" is the default. One that is not configured any more is media.Unavailable: what it keeps
+// is there again once it is.
+func (s *Store) Backend(name string) (Backend, error) {
+	b, ok := s.find(name)
+	if !ok {
+		return Backend{}, &media.Error{
+			Kind: media.Unavailable, Code: "storage_not_configured", Detail: "the storage that keeps this is not configured here",
+			RetryAfter: time.Minute, Err: fmt.Errorf("storage: no backend is named %q", name),
+		}
+	}
+	return b, nil
+}
+
+// Choose finds the backend that a request asks for; "" is the default, a name that none has is media.Invalid.
+func (s *Store) Choose(name string) (Backend, error) {
+	b, ok := s.find(name)
 	if !ok {
 		return Backend{}, &media.Error{Kind: media.Invalid, Code: "unknown_storage", Detail: "no such storage is configured", Field: "storage"}
 	}
 	return b, nil
+}
+
+func (s *Store) find(name string) (Backend, bool) {
+	if name == "" {
+		name = s.names[0]
+	}
+	b, ok := s.backends[name]
+	return b, ok
 }
 
 // Begin starts a write of size bytes, or of media.UnknownLength, as Driver.Begin says.

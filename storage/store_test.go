@@ -20,10 +20,13 @@ func TestNewRefusesBackendsThatCannotBeTold(t *testing.T) {
 	t.Parallel()
 	d := memory.New()
 	for name, backends := range map[string][]storage.Backend{
-		"none":           nil,
-		"no name":        {{Driver: d}},
-		"no driver":      {{Name: "a"}},
-		"one name twice": {{Name: "a", Driver: d}, {Name: "b", Driver: d}, {Name: "a", Driver: d}},
+		"none":                     nil,
+		"no name":                  {{Driver: d}},
+		"no driver":                {{Name: "a"}},
+		"one name twice":           {{Name: "a", Driver: d}, {Name: "b", Driver: d}, {Name: "a", Driver: d}},
+		"a redirect to nowhere":    {{Name: "a", Driver: d, Delivery: storage.Redirect}},
+		"an unknown delivery":      {{Name: "a", Driver: d, Delivery: "pigeon"}},
+		"redirects of less than 0": {{Name: "a", Driver: signing{d}, Delivery: storage.Redirect, RedirectTTL: -1}},
 	} {
 		if s, err := storage.New(backends); err == nil || s != nil {
 			t.Errorf("%s: got %v, %v, want an error", name, s, err)
@@ -70,14 +73,40 @@ func TestStoreRoutesByName(t *testing.T) {
 	}
 }
 
-func TestUnknownBackendIsInvalidEverywhere(t *testing.T) {
+// signing is a driver whose backend serves by itself.
+type signing struct{ storage.Driver }
+
+func (signing) Presign(context.Context, media.Object, storage.Presentation, time.Time, time.Duration) (string, error) {
+	return "https://there.example/", nil
+}
+
+func TestABackendThatSignsMayRedirect(t *testing.T) {
+	t.Parallel()
+	s, err := storage.New([]storage.Backend{{Name: "a", Driver: signing{memory.New()}, Delivery: storage.Redirect, RedirectTTL: time.Minute}, {Name: "b", Driver: memory.New(), Delivery: storage.Proxy}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Backend("a"); err != nil || b.Delivery != storage.Redirect || b.RedirectTTL != time.Minute {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	if got := strings.Join(s.Names(), " "); got != "a b" {
+		t.Errorf("Names = %q, want a b", got)
+	}
+}
+
+// A row may outlive the configuration of its backend: its bytes are away, and nobody's request is at fault.
+func TestABackendThatIsNotConfiguredIsUnavailableEverywhere(t *testing.T) {
 	t.Parallel()
 	s, o := setup(t)
 	ctx := t.Context()
 	for name, call := range calls(s, "three", o) {
-		if err := call(ctx); !errors.Is(err, media.Invalid) {
-			t.Errorf("%s: got error %v, want Invalid", name, err)
+		err := call(ctx)
+		if e, ok := errors.AsType[*media.Error](err); !ok || e.Kind != media.Unavailable || e.Code != "storage_not_configured" || strings.Contains(e.Detail, "three") {
+			t.Errorf("%s: got error %v, want Unavailable, storage_not_configured", name, err)
 		}
+	}
+	if _, err := s.Choose("three"); !errors.Is(err, media.Invalid) {
+		t.Errorf("asked for by name: got error %v, want Invalid", err)
 	}
 }
 

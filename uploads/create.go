@@ -252,8 +252,10 @@ func (s *Service) gather(ctx context.Context, a *media.Asset, p media.Principal,
 			return badHeader(hConcat, "names an upload that is not partial")
 		case !row.State.Finished():
 			return &media.Error{Kind: media.Conflict, Code: "part_unfinished", Detail: "a part is not finished", Field: hConcat}
-		case len(a.Upload.Parts) > 0 && a.Backend != row.Backend, a.Backend != "" && a.Backend != row.Backend:
+		case len(a.Upload.Parts) > 0 && a.Backend != row.Backend:
 			return badHeader(hConcat, "names parts on different storages")
+		case a.Backend != "" && a.Backend != row.Backend:
+			return badHeader(hConcat, "names parts on another storage than the one asked for")
 		case row.Size > math.MaxInt64-a.Size || a.Size+row.Size > s.o.MaxSize:
 			return tooLarge(s.o.MaxSize)
 		}
@@ -265,7 +267,7 @@ func (s *Service) gather(ctx context.Context, a *media.Asset, p media.Principal,
 
 // admitAsset checks what needs more than the request: storage, types, and what the upload is to be attached to.
 func (s *Service) admitAsset(ctx context.Context, a *media.Asset, p media.Principal) error {
-	b, err := s.store.Backend(a.Backend)
+	b, err := s.store.Route(a)
 	if err != nil {
 		return err
 	}

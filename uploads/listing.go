@@ -99,7 +99,7 @@ func (s *Service) Grant(_ context.Context, p media.Principal, g media.UploadGran
 			return fail(&media.Error{Kind: media.Invalid, Detail: "types look like video/* or image/png", Field: "types"})
 		}
 	}
-	if _, err := s.store.Backend(g.Backend); err != nil {
+	if _, err := s.store.Choose(g.Backend); err != nil {
 		return fail(err)
 	}
 	if g.Placement != nil {
