@@ -106,11 +106,6 @@ type Uploads struct {
 	Ack          Ack
 }
 
-// Storage is the local disk under DataDir.
-type Storage struct {
-	MinFree Size // uploads are refused when less would stay free; 0: 64 MiB, or 5 % of a small disk
-}
-
 // Cache bounds what is remembered in memory.
 type Cache struct{ Assets int }
 
@@ -143,8 +138,9 @@ func Default() Config {
 			MaxSize: 50 << 30, Expiry: 7 * 24 * time.Hour,
 			StallAfter: 300 * time.Millisecond, IdleTimeout: 55 * time.Second, Ack: AckFast,
 		},
-		Cache: Cache{Assets: 100_000},
-		Log:   Log{Level: "info", Format: "auto", Access: true},
+		Storage: Storage{Default: localName},
+		Cache:   Cache{Assets: 100_000},
+		Log:     Log{Level: "info", Format: "auto", Access: true},
 	}
 }
 
@@ -190,7 +186,7 @@ func (c *Config) Path(names ...string) string {
 
 // Check refuses values that each look right and cannot work together, and everything a production profile must not start with.
 func (c *Config) Check() error {
-	for _, f := range []func() error{c.checkNetwork, c.checkLimits, c.checkSecrets} {
+	for _, f := range []func() error{c.checkNetwork, c.checkLimits, c.checkStorage, c.checkSecrets} {
 		if err := f(); err != nil {
 			return err
 		}

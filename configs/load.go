@@ -49,11 +49,16 @@ func Load(in Input) (*Loaded, error) {
 	if file == "" {
 		file = l.env["SLUICE_CONFIG"].value
 	}
+	leaves, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.findBackends(file, leaves, in.Flags); err != nil {
+		return nil, err
+	}
 	all := settings(&l.Config)
-	if file != "" {
-		if err := l.applyFile(all, file); err != nil {
-			return nil, err
-		}
+	if err := l.applyFile(all, file, leaves); err != nil {
+		return nil, err
 	}
 	if err := l.applyEnvironment(all); err != nil {
 		return nil, err
@@ -65,6 +70,10 @@ func Load(in Input) (*Loaded, error) {
 	if l.origins["db.enabled"] == "" && !l.DB.URL.Empty() {
 		l.DB.Enabled = true
 		l.origins["db.enabled"] = "implied by DATABASE_URL"
+	}
+	l.implyStorage()
+	if err := l.refuseIdle(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -114,16 +123,28 @@ func reason(err error) error {
 	return err
 }
 
-func (l *Loaded) applyFile(all []setting, path string) error {
+// readFile gives what a YAML file holds; "" is none.
+func readFile(path string) ([]leaf, error) {
+	if path == "" {
+		return nil, nil
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return refuse(fmt.Sprintf("the configuration file %s cannot be read: %v", path, reason(err)), "name a readable YAML file with --config or SLUICE_CONFIG", err)
+		return nil, refuse(fmt.Sprintf("the configuration file %s cannot be read: %v", path, reason(err)), "name a readable YAML file with --config or SLUICE_CONFIG", err)
 	}
 	leaves, err := parseYAML(data)
 	if err != nil {
-		return refuse(fmt.Sprintf("the configuration file %s cannot be read: %v", path, err), "correct it; configs/default.yaml shows the form", err)
+		return nil, refuse(fmt.Sprintf("the configuration file %s cannot be read: %v", path, err), "correct it; configs/default.yaml shows the form", err)
 	}
+	return leaves, nil
+}
+
+func (l *Loaded) applyFile(all []setting, path string, leaves []leaf) error {
 	for _, leaf := range leaves {
+		if leaf.none {
+			continue
+		}
+		var err error
 		origin := fmt.Sprintf("%s:%d", path, leaf.line)
 		i := slices.IndexFunc(all, func(s setting) bool { return s.key == leaf.key })
 		if i < 0 {
@@ -154,8 +175,11 @@ func keys(all []setting) []string {
 	return names
 }
 
-// badValue keeps the value of a secret out of the message.
+// badValue keeps the value of a secret out of the message, and the fix of an error that has one.
 func badValue(origin, name string, s setting, err error) error {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return refuse(fmt.Sprintf("%s: %s: %s", origin, name, r.Cause), r.Fix, err)
+	}
 	if s.secret {
 		err = errors.New("its value cannot be used")
 	}
@@ -227,6 +251,9 @@ type Setting struct {
 func (l *Loaded) Settings() []Setting {
 	var shown []Setting
 	for _, s := range settings(&l.Config) {
+		if slices.ContainsFunc(l.Storage.Backends, func(b Backend) bool { return strings.HasPrefix(s.key, backendKey(b.Name, "")) && b.idle(s.key) }) {
+			continue
+		}
 		origin := l.origins[s.key]
 		if origin == "" {
 			origin = "default"

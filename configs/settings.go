@@ -10,9 +10,13 @@ type setting struct {
 	value
 }
 
-// settings lists every setting of c, in the order in which they are documented.
+// settings lists every setting of c, in the order in which they are documented, and then those of each backend that c names.
 func settings(c *Config) []setting {
-	return slices.Concat(processSettings(c), dependencySettings(c), mediaSettings(c))
+	all := slices.Concat(processSettings(c), dependencySettings(c), mediaSettings(c))
+	for i := range c.Storage.Backends {
+		all = append(all, backendSettings(&c.Storage.Backends[i])...)
+	}
+	return all
 }
 
 func processSettings(c *Config) []setting {
@@ -64,7 +68,9 @@ func mediaSettings(c *Config) []setting {
 		{"uploads.stall_after", "SLUICE_STALL_AFTER", false, duration(&c.Uploads.StallAfter)},
 		{"uploads.idle_timeout", "SLUICE_IDLE_TIMEOUT", false, duration(&c.Uploads.IdleTimeout)},
 		{"uploads.ack", "SLUICE_ACK", false, text(&c.Uploads.Ack, AckFast, AckDurable)},
+		{"storage.default", "SLUICE_STORAGE", false, text(&c.Storage.Default)},
 		{"storage.min_free", "SLUICE_MIN_FREE", false, size(&c.Storage.MinFree)},
+		{"storage.rules", "SLUICE_STORAGE_RULES", false, rules(&c.Storage.Rules)},
 		{"links.ttl", "SLUICE_LINK_TTL", false, duration(&c.Links.TTL)},
 		{"links.max_ttl", "SLUICE_LINK_MAX_TTL", false, duration(&c.Links.MaxTTL)},
 		{"cache.assets", "SLUICE_CACHE_ASSETS", false, number(&c.Cache.Assets, 1, 100_000_000)},

@@ -3,20 +3,33 @@ package configs
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// suggest names the known word nearest to a mistyped one, or says nothing when none is near.
+// suggest names the known word nearest to a mistyped one, or where all of them stand when none is near.
 func suggest(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf("did you mean %s?", best)
+	}
+	return "`sluice config` lists every setting with its names"
+}
+
+// suggestAmong is suggest for so few words that all can be named.
+func suggestAmong(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf("did you mean %s?", best)
+	}
+	return "write one of " + strings.Join(known, ", ")
+}
+
+func nearest(word string, known []string) string {
 	best, distance := "", len(word)/3+2
 	for _, k := range known {
 		if d := editDistance(word, k); d < distance {
 			best, distance = k, d
 		}
 	}
-	if best == "" {
-		return "`sluice config` lists every setting with its names"
-	}
-	return fmt.Sprintf("did you mean %s?", best)
+	return best
 }
 
 // editDistance is Levenshtein's: insertions, deletions and replacements that make b of a.

@@ -175,7 +175,7 @@ func duration(p *time.Duration) value {
 func texts(p *[]string) value {
 	v := value{text: func() string { return strings.Join(*p, ",") }}
 	v.list = func(items []string) error { *p = items; return nil }
-	v.set = func(s string) error { return v.list(splitList(s)) }
+	v.set = func(s string) error { return v.list(splitList(s, ",")) }
 	return v
 }
 
@@ -188,13 +188,13 @@ func secrets(p *[]Secret) value {
 		}
 		return nil
 	}
-	v.set = func(s string) error { return v.list(splitList(s)) }
+	v.set = func(s string) error { return v.list(splitList(s, ",")) }
 	return v
 }
 
-func splitList(s string) []string {
+func splitList(s, divider string) []string {
 	var items []string
-	for item := range strings.SplitSeq(s, ",") {
+	for item := range strings.SplitSeq(s, divider) {
 		if item = strings.TrimSpace(item); item != "" {
 			items = append(items, item)
 		}

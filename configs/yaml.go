@@ -17,6 +17,7 @@ type leaf struct {
 	text string
 	list []string
 	many bool
+	none bool // null, or a mapping of nothing: a key without a value
 	line int
 }
 
@@ -57,10 +58,17 @@ func flatten(leaves []leaf, prefix string, n ast.Node) ([]leaf, error) {
 	var pairs []*ast.MappingValueNode
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		pairs = n.Values
+		if pairs = n.Values; len(pairs) == 0 && prefix != "" {
+			return append(leaves, leaf{key: prefix, none: true, line: line(n)}), nil
+		}
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{n}
-	case *ast.NullNode, *ast.CommentGroupNode:
+	case *ast.NullNode:
+		if prefix != "" {
+			leaves = append(leaves, leaf{key: prefix, none: true, line: line(n)})
+		}
+		return leaves, nil
+	case *ast.CommentGroupNode:
 		return leaves, nil
 	case *ast.SequenceNode:
 		l := leaf{key: prefix, many: true, line: line(n)}
