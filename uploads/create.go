@@ -103,7 +103,7 @@ func (s *Service) discard(ctx context.Context, c *call, ans *answer) {
 		return
 	}
 	if err := s.remove(ctx, c.up); err != nil {
-		s.pending.add(c.up.id, true)
+		s.postpone(c.up, true)
 	}
 }
 

@@ -169,7 +169,8 @@ func TestASweepRemovesExpiredUploadsAndOrphans(t *testing.T) {
 	b.patch(open, "0", "he")
 	done := b.create("Upload-Length", "5")
 	b.patch(done, "0", "hello")
-	orphan := media.NewAssetID(now.Add(-time.Minute))
+	orphan := media.NewAssetID(now)
+	elder := media.NewAssetID(now.Add(-24 * time.Hour)) // from before this ledger: a catalogue that was lost may know it
 	begin := func(id media.AssetID) storage.Write {
 		w, err := b.store.Begin(t.Context(), "main", storage.KeyFor(id), 5)
 		if err != nil {
@@ -177,8 +178,10 @@ func TestASweepRemovesExpiredUploadsAndOrphans(t *testing.T) {
 		}
 		return w
 	}
-	if err := begin(orphan).Close(); err != nil {
-		t.Fatal(err)
+	for _, id := range []media.AssetID{orphan, elder} {
+		if err := begin(id).Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := b.s.Sweep(t.Context(), true); err != nil {
 		t.Fatal(err)
@@ -211,8 +214,8 @@ func TestASweepRemovesExpiredUploadsAndOrphans(t *testing.T) {
 			n++
 		}
 	}
-	if n != 1 {
-		t.Errorf("%d objects are left, want the finished one", n)
+	if _, err := b.store.Resume(t.Context(), "main", storage.KeyFor(elder)); err != nil || n != 2 {
+		t.Errorf("%d objects are left, want the finished one and the one that is older than the ledger: %v", n, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,11 +35,11 @@ func (s *Service) finishLocked(ctx context.Context, u *upload) error {
 		return nil
 	case refusal(err):
 		if rerr := s.remove(ctx, u); rerr != nil {
-			s.pending.add(u.id, true)
+			s.postpone(u, true)
 		}
 		return err
 	}
-	s.pending.add(u.id, false)
+	s.postpone(u, false)
 	s.o.Logger.WarnContext(ctx, "finish postponed", "asset", u.id.String(), "error", err)
 	return finishPending(err)
 }
@@ -154,24 +155,35 @@ func (s *Service) typeOf(ctx context.Context, u *upload, row *media.Asset, o med
 	return mime, err
 }
 
+// task is what is to be done with an upload.
+type task struct {
+	backend string
+	remove  bool // else finish
+}
+
 // pending is what could not be finished or removed because something was away.
 type pending struct {
 	mu   sync.Mutex
-	m    map[media.AssetID]bool // true: to be removed
+	m    map[media.AssetID]task
 	wake chan struct{}
 }
 
 func newPending() pending {
-	return pending{m: map[media.AssetID]bool{}, wake: make(chan struct{}, 1)}
+	return pending{m: map[media.AssetID]task{}, wake: make(chan struct{}, 1)}
+}
+
+// postpone leaves an upload to be finished, or removed, to the finisher.
+func (s *Service) postpone(u *upload, remove bool) {
+	s.pending.add(u.id, task{u.asset().Backend, remove})
 }
 
 // add wakes the finisher for what is new only: its own failures come by here too, and must wait for the next round.
-func (p *pending) add(id media.AssetID, remove bool) {
+func (p *pending) add(id media.AssetID, t task) {
 	p.mu.Lock()
 	was, known := p.m[id]
-	p.m[id] = was || remove
+	p.m[id] = task{t.backend, was.remove || t.remove}
 	p.mu.Unlock()
-	if known && (was || !remove) {
+	if known && (was.remove || !t.remove) {
 		return
 	}
 	select {
@@ -189,13 +201,13 @@ func (p *pending) done(id media.AssetID) {
 // tried ends what was noted, unless a failed finish has made a removal of it meanwhile.
 func (p *pending) tried(id media.AssetID, remove bool) {
 	p.mu.Lock()
-	if p.m[id] == remove {
+	if p.m[id].remove == remove {
 		delete(p.m, id)
 	}
 	p.mu.Unlock()
 }
 
-func (p *pending) all() map[media.AssetID]bool {
+func (p *pending) all() map[media.AssetID]task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.m)
@@ -228,17 +240,26 @@ func (s *Service) runFinisher(ctx context.Context) {
 	}
 }
 
-// retryPending tries everything once, and reports whether nothing is left. One that finds its dependency away ends the round.
+// retryPending tries everything once, and reports whether nothing is left. One that finds its dependency away ends the round for its
+// backend: what the others keep is not held up by it.
 func (s *Service) retryPending(ctx context.Context) bool {
-	for id, remove := range s.pending.all() {
-		err := s.retry(ctx, id, remove)
-		switch {
-		case err == nil || refusal(err):
-			s.pending.tried(id, remove)
-		case ctx.Err() != nil || media.KindOf(err) == media.Unavailable:
-			return false
-		}
+	todo := s.pending.all()
+	groups := map[string][]media.AssetID{}
+	for id, t := range todo {
+		groups[t.backend] = append(groups[t.backend], id)
 	}
+	_ = each(slices.Collect(maps.Keys(groups)), func(backend string) error { // what fails is tried again
+		for _, id := range groups[backend] {
+			err := s.retry(ctx, id, todo[id].remove)
+			switch {
+			case err == nil || refusal(err):
+				s.pending.tried(id, todo[id].remove)
+			case ctx.Err() != nil || media.KindOf(err) == media.Unavailable:
+				return errAway
+			}
+		}
+		return nil
+	})
 	return len(s.pending.all()) == 0
 }
 

@@ -72,12 +72,18 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 			break
 		}
 	}
+	away := map[string]bool{}
 	for _, a := range rows {
+		if away[a.Backend] {
+			bad[a.ID] = time.Now().Add(s.o.SweepInterval)
+			continue
+		}
 		sum, err := s.hashOf(ctx, a)
 		if err != nil {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
 			}
+			away[a.Backend] = media.KindOf(err) == media.Unavailable
 			bad[a.ID] = time.Now().Add(s.o.SweepInterval)
 			s.o.Logger.WarnContext(ctx, "asset not hashed", "asset", a.ID.String(), "error", err)
 			continue

@@ -255,6 +255,18 @@ func (l *ledger) Forget(ctx context.Context, id media.AssetID) error {
 	return err
 }
 
+func (l *ledger) Oldest(ctx context.Context) (time.Time, error) {
+	err := l.enter(ctx)
+	defer l.mu.Unlock()
+	var at time.Time
+	for _, a := range l.rows {
+		if !a.Upload.Partial && (at.IsZero() || a.CreatedAt.Before(at)) {
+			at = a.CreatedAt
+		}
+	}
+	return at, err
+}
+
 func (l *ledger) Keys(ctx context.Context, backend string, keys []string) (map[string]bool, error) {
 	err := l.enter(ctx)
 	defer l.mu.Unlock()

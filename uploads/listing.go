@@ -34,6 +34,9 @@ func (s *Service) Open(ctx context.Context, p media.Principal) ([]OpenUpload, er
 		if a.Upload.Partial || a.Upload.Final || s.expired(&a) {
 			continue
 		}
+		if _, err := s.store.Backend(a.Backend); err != nil {
+			continue // nobody can go on with it until its storage is configured again
+		}
 		if rows = append(rows, a); len(rows) == maxListed {
 			break
 		}

@@ -51,6 +51,9 @@ type Ledger interface {
 
 	// Keys tells which of these keys of a backend belong to a row, doomed ones included, for the sweep of bytes nobody owns.
 	Keys(ctx context.Context, backend string, keys []string) (map[string]bool, error)
+
+	// Oldest tells when the oldest row was created, the zero time when there is none: the ledger knows nothing of what is older.
+	Oldest(ctx context.Context) (time.Time, error)
 }
 
 // Capabilities turns an asset's id into the unguessable last part of its upload URL and back. signing.Ring is one.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/media"
@@ -76,32 +79,74 @@ func (s *Service) sweepUnfinished(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
+	return s.byBackend(ctx, rows, s.sweepOne)
+}
+
+// errAway ends the work on one backend's rows until the next sweep.
+var errAway = errors.New("uploads: the backend is away")
+
+// byBackend works on rows: those of each backend in their order, beside the others', so that a backend that hangs or is away holds up its
+// own only. An error ends the work on its backend, and unless it is errAway, which was logged, it is given back.
+func (s *Service) byBackend(ctx context.Context, rows []media.Asset, work func(context.Context, *media.Asset) error) error {
+	groups := map[string][]media.Asset{}
 	for _, a := range rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !s.desk.holds(a.ID) { // whoever uses it now decides
-			s.sweepOne(ctx, a)
-		}
+		groups[a.Backend] = append(groups[a.Backend], a)
 	}
-	return nil
+	return each(slices.Collect(maps.Keys(groups)), func(name string) error {
+		for i := range groups[name] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := work(ctx, &groups[name][i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each works on backends side by side, as byBackend says.
+func each(names []string, work func(name string) error) error {
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			if err := work(name); !errors.Is(err, errAway) {
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// away notes that a backend did not answer.
+func (s *Service) away(ctx context.Context, backend string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.o.Logger.WarnContext(ctx, "backend not swept", "backend", backend, "error", err)
+	return errAway
 }
 
 // sweepOne finishes, removes or leaves one unfinished upload.
-func (s *Service) sweepOne(ctx context.Context, a media.Asset) {
+func (s *Service) sweepOne(ctx context.Context, a *media.Asset) error {
+	if s.desk.holds(a.ID) { // whoever uses it now decides
+		return nil
+	}
 	unlock, err := s.locker.Lock(ctx, a.ID, time.Now, func() {})
 	if err != nil {
-		return
+		return nil //nolint:nilerr // somebody works on it
 	}
 	defer unlock()
 	u, err := s.open(ctx, a.ID)
 	if err != nil {
-		return // gone meanwhile, or asked again by the next sweep
+		return nil //nolint:nilerr // gone meanwhile, or asked again by the next sweep
 	}
 	defer s.desk.release(u) // there may be a hundred thousand
 	row := u.asset()
 	if row.State.Finished() {
-		return
+		return nil
 	}
 	_, complete, err := s.offset(ctx, u)
 	switch lost := errors.Is(err, media.Gone); {
@@ -112,9 +157,13 @@ func (s *Service) sweepOne(ctx context.Context, a media.Asset) {
 	case s.expired(row) && (err == nil || lost):
 		err = s.remove(ctx, u)
 	}
+	if media.KindOf(err) == media.Unavailable && err != nil {
+		return s.away(ctx, row.Backend, err)
+	}
 	if err != nil && ctx.Err() == nil {
 		s.o.Logger.WarnContext(ctx, "upload not swept", "asset", a.ID.String(), "error", err)
 	}
+	return nil
 }
 
 // sweepParts removes finished parts past their time. A final upload keeps its bytes: see storage.Concatenator.
@@ -142,20 +191,25 @@ func (s *Service) sweepDoomed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range rows {
-		if a.Backend == "" { // kept elsewhere: no bytes here
-			err = s.ledger.Forget(ctx, a.ID)
-		} else {
-			err = s.erase(ctx, &a)
-		}
+	return s.byBackend(ctx, rows, s.sweepDoomedOne)
+}
+
+func (s *Service) sweepDoomedOne(ctx context.Context, a *media.Asset) error {
+	if a.Backend != "" { // else kept elsewhere: no bytes here
+		err := s.dropBytes(ctx, a.Backend, a.Key)
 		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
+		case err == nil:
 		case media.KindOf(err) == media.Unavailable:
-			return err
-		case err != nil:
-			s.o.Logger.WarnContext(ctx, "bytes not dropped", "asset", a.ID.String(), "error", err)
+			return s.away(ctx, a.Backend, err)
+		default:
+			if ctx.Err() == nil {
+				s.o.Logger.WarnContext(ctx, "bytes not dropped", "asset", a.ID.String(), "error", err)
+			}
+			return ctx.Err()
 		}
+	}
+	if err := s.ledger.Forget(ctx, a.ID); err != nil && media.KindOf(err) != media.NotFound {
+		return err
 	}
 	return nil
 }
@@ -165,29 +219,29 @@ const batch = 500
 
 // sweepOrphans removes bytes that no row owns and that are older than the grace time. Bytes are listed before the ledger is asked, so a row
 // that is written meanwhile is seen; bytes whose row is not written yet are younger than any request lasts.
+//
+// A ledger judges nothing that is older than its oldest row: a bucket outlives the container whose catalogue was lost with it, and an empty
+// catalogue must not empty the bucket.
 func (s *Service) sweepOrphans(ctx context.Context) error {
-	for _, name := range s.backendNames() {
+	oldest, err := s.ledger.Oldest(ctx)
+	if err != nil || oldest.IsZero() {
+		return err
+	}
+	names := s.o.Backends
+	if len(names) == 0 {
+		names = s.store.Names()
+	}
+	return each(names, func(name string) error {
 		for _, list := range []iter.Seq2[media.Object, error]{s.store.Unfinished(ctx, name), s.store.List(ctx, name, "")} {
-			if err := s.sweepList(ctx, name, list); err != nil {
+			if err := s.sweepList(ctx, name, list, oldest.Truncate(time.Millisecond)); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-func (s *Service) backendNames() []string {
-	if len(s.o.Backends) > 0 {
-		return s.o.Backends
-	}
-	b, err := s.store.Backend("")
-	if err != nil {
 		return nil
-	}
-	return []string{b.Name}
+	})
 }
 
-func (s *Service) sweepList(ctx context.Context, backend string, list iter.Seq2[media.Object, error]) error {
+func (s *Service) sweepList(ctx context.Context, backend string, list iter.Seq2[media.Object, error], oldest time.Time) error {
 	var keys []string
 	flush := func() error {
 		if len(keys) == 0 {
@@ -210,9 +264,9 @@ func (s *Service) sweepList(ctx context.Context, backend string, list iter.Seq2[
 	}
 	for o, err := range list {
 		if err != nil {
-			return err
+			return s.away(ctx, backend, err)
 		}
-		if !s.stale(o) {
+		if !s.stale(o, oldest) {
 			continue
 		}
 		if keys = append(keys, o.Key); len(keys) == batch {
@@ -224,13 +278,13 @@ func (s *Service) sweepList(ctx context.Context, backend string, list iter.Seq2[
 	return flush()
 }
 
-// stale reports whether an object is an original of ours that is older than the grace time, by its id and by its last change. What others
-// keep beside the originals is not ours to judge.
-func (s *Service) stale(o media.Object) bool {
+// stale reports whether an object is an original of ours that is older than the grace time, by its id and by its last change, and not older
+// than the ledger. What others keep beside the originals is not ours to judge.
+func (s *Service) stale(o media.Object, oldest time.Time) bool {
 	id, err := media.ParseAssetID(o.Key[strings.LastIndexByte(o.Key, '/')+1:])
 	if err != nil || storage.KeyFor(id) != o.Key {
 		return false
 	}
 	before := s.o.Now().Add(-s.o.Grace)
-	return id.Time().Before(before) && o.ModTime.Before(before)
+	return id.Time().Before(before) && o.ModTime.Before(before) && !id.Time().Before(oldest)
 }

@@ -215,7 +215,7 @@ func (s *Service) begin(ctx context.Context, a *media.Asset) (u *upload, again b
 	u = s.desk.put(&row)
 	if err := s.openNew(ctx, u); err != nil {
 		if rerr := s.remove(ctx, u); rerr != nil {
-			s.pending.add(row.ID, true)
+			s.postpone(u, true)
 		}
 		s.leave(u)
 		return nil, false, err
@@ -325,7 +325,7 @@ func (t tusUpload) WriteChunk(ctx context.Context, off int64, src io.Reader) (in
 	}
 	if errors.Is(err, media.Unsupported) { // the content is not what it was said to be: nothing of it stays
 		if rerr := s.remove(ctx, u); rerr != nil {
-			s.pending.add(u.id, true)
+			s.postpone(u, true)
 		}
 	}
 	if n > 0 && !complete && err == nil {
@@ -343,7 +343,7 @@ func (t tusUpload) sync(ctx context.Context, w storage.Write) error {
 		return nil
 	}
 	if rerr := t.c.s.remove(ctx, t.u); rerr != nil {
-		t.c.s.pending.add(t.u.id, true)
+		t.c.s.postpone(t.u, true)
 	}
 	return media.Wrap(media.Unavailable, err, "the bytes could not be made durable")
 }

@@ -336,6 +336,31 @@ func walks() []Promise {
 				f.Fatal(d)
 			}
 		}},
+		{"oldest tells when the oldest row was created, and of none the zero time", func(f *Fixture) {
+			at, err := f.Oldest(f.ctx())
+			f.must(err)
+			f.want("of no row the zero time", at.IsZero())
+			a, b := f.begin(), f.stored()
+			at, err = f.Oldest(f.ctx())
+			f.must(err)
+			f.want("the first one's", at.Equal(a.CreatedAt))
+			f.must(f.Doom(f.ctx(), a.ID))
+			at, err = f.Oldest(f.ctx())
+			f.must(err)
+			f.want("the second one's once the first is doomed", at.Equal(b.CreatedAt))
+		}},
+		{"backends counts the rows of each, doomed ones too, and those kept elsewhere not at all", func(f *Fixture) {
+			f.begin()
+			f.must(f.Doom(f.ctx(), f.stored().ID))
+			f.stored(func(a *media.Asset) { a.Backend = "cloud" })
+			_, err := f.Add(f.ctx(), media.Asset{Owner: "u1", StorageType: media.Cloud, ExternalURL: "https://x.example/v", MIMEType: "video/mp4"})
+			f.must(err)
+			got, err := f.Backends(f.ctx())
+			f.must(err)
+			if d := cmp.Diff(map[string]int64{"disk": 2, "cloud": 1}, got); d != "" {
+				f.Fatal(d)
+			}
+		}},
 	}
 }
 
