@@ -262,6 +262,9 @@ func (b *Backend) place() string {
 		if err != nil { // the working directory is gone; the path as it is will do
 			path = b.Path
 		}
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
+		}
 		return "file:" + path
 	}
 	return strings.Join([]string{"s3", strings.TrimRight(b.Endpoint, "/"), b.Bucket, b.Prefix}, " ")

@@ -34,20 +34,30 @@ func TestWithoutSettingsThereIsTheLocalDisk(t *testing.T) {
 	}
 }
 
-// example gives the backends and rules that default.yaml shows in its comments.
-func example(t *testing.T) string {
+// example gives the backends and rules that a file shows in its comments.
+func example(t *testing.T, file string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(configs.DefaultYAML, "#\n#   storage:\n")
-	text, _, ended := strings.Cut(rest, "#\n#")
-	if !found || !ended {
-		t.Fatal("default.yaml shows no example of backends")
+	_, rest, found := strings.Cut(file, "#\n#   storage:\n")
+	if !found {
+		t.Fatal("the file shows no example of backends")
 	}
+	text, _, _ := strings.Cut(rest, "#\n#")
 	return "storage:\n" + strings.ReplaceAll("\n"+text, "\n#   ", "\n")
+}
+
+func TestTheExampleInProductionYAMLHolds(t *testing.T) {
+	t.Parallel()
+	l := mustLoad(t, configs.Input{
+		File: write(t, "c.yaml", example(t, configs.ProductionYAML)), Environ: []string{"SLUICE_STORAGE_VIDEOS_ACCESS_KEY=a", "SLUICE_STORAGE_VIDEOS_SECRET_KEY=b"},
+	})
+	if err := l.Check(); err != nil || names(l.Backends()) != "local videos" || l.Storage.Backends[0].SecretKey.Reveal() != "b" {
+		t.Errorf("%v: backends %q", err, names(l.Backends()))
+	}
 }
 
 func TestTheExampleInDefaultYAMLHoldsAndIsComplete(t *testing.T) {
 	t.Parallel()
-	in := configs.Input{File: write(t, "c.yaml", example(t))}
+	in := configs.Input{File: write(t, "c.yaml", example(t, configs.DefaultYAML))}
 	l := mustLoad(t, in)
 	if err := l.Check(); err != nil {
 		t.Fatal(err)

@@ -136,12 +136,12 @@ func (s *Service) sweepOne(ctx context.Context, a *media.Asset) error {
 	}
 	unlock, err := s.locker.Lock(ctx, a.ID, time.Now, func() {})
 	if err != nil {
-		return nil //nolint:nilerr // somebody works on it
+		return nil // somebody works on it
 	}
 	defer unlock()
 	u, err := s.open(ctx, a.ID)
 	if err != nil {
-		return nil //nolint:nilerr // gone meanwhile, or asked again by the next sweep
+		return nil // gone meanwhile, or asked again by the next sweep
 	}
 	defer s.desk.release(u) // there may be a hundred thousand
 	row := u.asset()

@@ -24,7 +24,8 @@ type doctorCommand struct {
 func (doctorCommand) Help() string {
 	return `Looks with the eyes of the gateway: run it as the same user, with the same environment and files, beside a running one
 if you like. It makes no directories, keys or tables; it writes a small file into the data directory, or where that would be made,
-and removes it, and reads every page of an embedded catalogue. Exit code 1 when something is wrong; a warning is none.
+and removes it, reads every page of an embedded catalogue, and puts, reads and deletes a small object in each backend, under doctor/
+below its prefix. Exit code 1 when something is wrong; a warning is none.
 
   sluice doctor
   sluice doctor --json | jq '.[] | select(.ok | not)'`
@@ -58,16 +59,19 @@ func (c *doctorCommand) Run(ctx context.Context, s surroundings) error {
 			return err
 		}
 	} else {
+		width := 14
 		for _, f := range findings {
-			if f.Warning {
-				say(s.stdout, "warn   %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
-				continue
+			width = max(width, len(f.Check))
+		}
+		for _, f := range findings {
+			switch {
+			case f.Warning:
+				say(s.stdout, "warn   %-*s %s\n       %-*s fix: %s\n", width, f.Check, f.Cause, width, "", f.Fix)
+			case f.OK:
+				say(s.stdout, "ok     %-*s %s\n", width, f.Check, f.Saw)
+			default:
+				say(s.stdout, "WRONG  %-*s %s\n       %-*s fix: %s\n", width, f.Check, f.Cause, width, "", f.Fix)
 			}
-			if f.OK {
-				say(s.stdout, "ok     %-14s %s\n", f.Check, f.Saw)
-				continue
-			}
-			say(s.stdout, "WRONG  %-14s %s\n       %-14s fix: %s\n", f.Check, f.Cause, "", f.Fix)
 		}
 	}
 	if wrong {
@@ -85,10 +89,11 @@ func (c *doctorCommand) examine(ctx context.Context, s surroundings) []finding {
 		return []finding{judge("configuration", "", err)}
 	}
 	findings := []finding{judge("configuration", string(l.Profile)+" profile", nil)}
-	for _, check := range []struct {
+	type check struct {
 		name string
 		look func(context.Context, *configs.Loaded) (string, error)
-	}{
+	}
+	checks := []check{
 		{"data directory", lookDataDir},
 		{"free space", lookFreeSpace},
 		{"descriptors", lookDescriptors},
@@ -96,7 +101,12 @@ func (c *doctorCommand) examine(ctx context.Context, s surroundings) []finding {
 		{"keys", lookKeys},
 		{"port", lookPort},
 		{"catalogue", lookCatalogue},
-	} {
+		{"backends", lookUnknown},
+	}
+	for _, b := range l.Backends() {
+		checks = append(checks, check{"storage " + b.Name, func(ctx context.Context, l *configs.Loaded) (string, error) { return lookBackend(ctx, l, b) }})
+	}
+	for _, check := range checks {
 		saw, err := check.look(ctx, l)
 		findings = append(findings, judge(check.name, saw, err))
 	}
@@ -118,33 +128,49 @@ func judge(check, saw string, err error) finding {
 func lookDataDir(_ context.Context, l *configs.Loaded) (string, error) {
 	info, err := os.Stat(l.DataDir)
 	if errors.Is(err, os.ErrNotExist) {
-		parent, err := nearest(l.DataDir)
-		if err != nil {
+		if err := canMake(l.DataDir); err != nil {
 			return "", err
-		}
-		// access(2) would not know of file systems that take nothing, and says yes to root.
-		f, err := os.CreateTemp(parent, ".doctor-*")
-		if err == nil {
-			err = errors.Join(f.Close(), os.Remove(f.Name()))
-		}
-		if err != nil {
-			return "", refuse(err, "make it and give it to the user that runs the gateway: mkdir, chown; or set DATA_DIR to another",
-				"%s is not there, and user %d cannot make it: %s cannot be written", l.DataDir, os.Getuid(), parent)
 		}
 		return l.DataDir + " is not there yet; the first start makes it", nil
 	}
 	if err != nil || !info.IsDir() {
 		return "", refuse(err, "set DATA_DIR to a folder", "%s is not a folder that can be read", l.DataDir)
 	}
-	f, err := os.CreateTemp(l.DataDir, ".doctor-*")
+	if err := canWrite(l.DataDir); err != nil {
+		return "", err
+	}
+	return l.DataDir + " can be written", nil
+}
+
+// canMake refuses a folder that is not there and that this user could not make.
+func canMake(dir string) error {
+	parent, err := nearest(dir)
 	if err != nil {
-		return "", refuse(err, "give it to the user that runs the gateway: chown", "%s cannot be written by user %d", l.DataDir, os.Getuid())
+		return err
+	}
+	// access(2) would not know of file systems that take nothing, and says yes to root.
+	f, err := os.CreateTemp(parent, ".doctor-*")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if err != nil {
+		return refuse(err, "make it and give it to the user that runs the gateway: mkdir, chown; or name another",
+			"%s is not there, and user %d cannot make it: %s cannot be written", dir, os.Getuid(), parent)
+	}
+	return nil
+}
+
+// canWrite refuses a folder in which a file cannot be written, synced and removed.
+func canWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return refuse(err, "give it to the user that runs the gateway: chown", "%s cannot be written by user %d", dir, os.Getuid())
 	}
 	_, err = f.WriteString("written")
 	if err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
-		return "", refuse(err, "look at the disk: dmesg, df", "a file in %s cannot be written and synced", l.DataDir)
+		return refuse(err, "look at the disk: dmesg, df", "a file in %s cannot be written and synced", dir)
 	}
-	return l.DataDir + " can be written", nil
+	return nil
 }
 
 // nearest gives the folder that is there, and that dir is, or would be made in.

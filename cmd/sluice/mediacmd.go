@@ -89,6 +89,7 @@ type lsCommand struct {
 	Kind      string `help:"product-image, course-video, course-resource or media."`
 	Type      string `help:"image, video, document or audio."`
 	VideoType string `help:"intro, lesson or module."`
+	Storage   string `name:"storage-type" help:"local, s3, gcs, azure, gdrive or cloud: where the bytes are."`
 	State     string `help:"uploading, stored, processing, ready, failed; several by commas."`
 	Sort      string `default:"-createdAt" help:"createdAt, size or accessCount, with - for falling."`
 	Limit     int    `default:"50" help:"How many at most; 0: all."`
@@ -100,6 +101,7 @@ func (lsCommand) Help() string {
 	return `  sluice ls                                 the newest 50
   sluice ls --course 507f1f77bcf86cd799439011 --type video
   sluice ls --sort -size --limit 10         what takes the space
+  sluice ls --storage-type cloud            what others keep
   sluice ls --json --limit 0 | jq -r .id    everything, for scripts`
 }
 
@@ -113,7 +115,7 @@ func (c *lsCommand) Run(ctx context.Context, s surroundings) error {
 	q := url.Values{}
 	for name, v := range map[string]string{
 		"mongoCourseId": c.Course, "mongoLessonId": c.Lesson, "mongoModuleId": c.Module, "mongoProductId": c.Product, "kind": c.Kind,
-		"mediaType": c.Type, "videoType": c.VideoType, "state": c.State, "sort": c.Sort,
+		"mediaType": c.Type, "videoType": c.VideoType, "storageType": c.Storage, "state": c.State, "sort": c.Sort,
 	} {
 		if v != "" {
 			q.Set(name, v)

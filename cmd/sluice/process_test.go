@@ -312,7 +312,7 @@ func TestConfigShowsEverySettingAndItsOrigin(t *testing.T) {
 		}
 		origins[s.Key] = s.Origin
 	}
-	if len(origins) != 42 || origins["port"] != "environment" || origins["db.name"] != ".env:1" || origins["log.level"] != "default" {
-		t.Errorf("%d settings with origins %v, want 42, port by environment, db.name by .env:1", len(origins), origins)
+	if len(origins) != 44 || origins["port"] != "environment" || origins["db.name"] != ".env:1" || origins["log.level"] != "default" {
+		t.Errorf("%d settings with origins %v, want 44, port by environment, db.name by .env:1", len(origins), origins)
 	}
 }

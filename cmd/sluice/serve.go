@@ -172,9 +172,12 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 	if !l.Redis.URL.Empty() {
 		log.Info("redis is not used by this version", slog.String("variable", "REDIS_URL"))
 	}
-	a, err := wire(&l.Config, books, &changed, log) //nolint:contextcheck // closes only what a failed start leaves
+	a, err := wire(ctx, &l.Config, books, &changed, log)
 	if err != nil {
 		return nil, err
+	}
+	if err := a.backends.prove(ctx, out); err != nil {
+		return nil, errors.Join(err, a.close()) //nolint:contextcheck // as above
 	}
 	// Before the first request: a restart must not open what was revoked.
 	if err := a.denied.Load(ctx); err != nil {

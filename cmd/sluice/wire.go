@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -24,17 +23,14 @@ import (
 	"sluice/playback"
 	"sluice/signing"
 	"sluice/storage"
-	"sluice/storage/local"
 	"sluice/uploads"
 )
 
-// localBackend is the name that rows call the local disk by.
-const localBackend = "local"
-
 // application is everything that serves, wired.
 type application struct {
+	log       *slog.Logger
 	catalogue *catalogue.Catalogue
-	disk      *local.Driver
+	backends  openBackends
 	assets    *cache.Assets
 	counter   *analytics.Counter
 	uploads   *uploads.Service
@@ -45,10 +41,10 @@ type application struct {
 }
 
 // wire builds the application over an open catalogue, which it owns from here on. It is the only place that picks drivers, together with
-// openCatalogue.
-func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *slog.Logger) (_ *application, err error) {
-	a := &application{catalogue: books}
-	defer func() {
+// openCatalogue and openStorage.
+func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, changed *changes, log *slog.Logger) (_ *application, err error) {
+	a := &application{log: log, catalogue: books}
+	defer func() { //nolint:contextcheck // closes what a failed start leaves, whatever became of ctx
 		if err != nil {
 			err = errors.Join(err, a.close())
 		}
@@ -68,11 +64,10 @@ func wire(c *configs.Config, books *catalogue.Catalogue, changed *changes, log *
 	if err != nil {
 		return nil, fmt.Errorf("open the journal of counts: %w", err)
 	}
-	a.disk, err = local.Open(c.Path("files"), local.Options{MinFree: int64(c.Storage.MinFree), Logger: log})
-	if err != nil {
-		return nil, fmt.Errorf("open the local storage: %w", err)
+	if a.backends, err = openStorage(ctx, c, log); err != nil {
+		return nil, err
 	}
-	store, err := storage.New([]storage.Backend{{Name: localBackend, Type: media.Local, Driver: a.disk}})
+	store, err := a.backends.store(c)
 	if err != nil {
 		return nil, fmt.Errorf("open the storage: %w", err)
 	}
@@ -130,11 +125,8 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),
-		Checks: []gateway.Check{
-			// Known media go on playing without it (contracts, section 3): it degrades and does not stop.
-			{Name: catalogueName(c), Probe: a.catalogue.Ping},
-			{Name: "storage", Probe: func(context.Context) error { return probeFolder(c.Path("files")) }, Critical: true},
-		},
+		// Known media go on playing without the catalogue (contracts, section 3): it degrades and does not stop.
+		Checks: append([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.backends.checks()...),
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -147,11 +139,6 @@ func catalogueName(c *configs.Config) string {
 		return "postgres"
 	}
 	return "sqlite"
-}
-
-func probeFolder(dir string) error {
-	_, err := os.Stat(dir)
-	return err
 }
 
 func accessLog(c *configs.Config, log *slog.Logger) *slog.Logger {
@@ -232,7 +219,7 @@ func (c *changes) changed(id media.AssetID) {
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run} {
+	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown} {
 		g.Go(func() error {
 			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				return err
@@ -252,10 +239,7 @@ func (a *application) close() error {
 	if a.assets != nil {
 		errs = append(errs, a.assets.Close())
 	}
-	if a.disk != nil {
-		errs = append(errs, a.disk.Close())
-	}
-	return errors.Join(append(errs, a.catalogue.Close())...)
+	return errors.Join(append(errs, a.backends.close(), a.catalogue.Close())...)
 }
 
 func (a *application) metrics() http.Handler { return a.gateway.Metrics() }
