@@ -101,7 +101,7 @@ func (s *Service) byBackend(ctx context.Context, rows []media.Asset, work func(c
 				return err
 			}
 		}
-		return nil
+		return s.store.Tidy(ctx, name)
 	})
 }
 

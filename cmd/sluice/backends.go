@@ -73,7 +73,7 @@ func openDriver(ctx context.Context, c *configs.Config, b configs.Backend, log *
 	d, err := s3.Open(ctx, s3.Options{
 		Bucket: b.Bucket, Region: b.Region, Endpoint: b.Endpoint, PathStyle: b.PathStyle, AccessKey: b.AccessKey.Reveal(), SecretKey: b.SecretKey.Reveal(),
 		Prefix: b.Prefix, Checksums: string(b.Checksums), PartSize: int64(b.PartSize), InFlight: b.InFlight, CopyParts: b.CopyParts,
-		Expiry: multipartLife(c.Uploads.Expiry), Logger: log,
+		Logger: log,
 	})
 	if err != nil {
 		return openBackend{}, refuse(err, "correct storage.backends."+b.Name+"; configs/default.yaml says what it takes", "the backend %s: %v", b.Name, err)
@@ -90,12 +90,6 @@ func reason(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-// multipartLife is how long the driver keeps a multipart upload that nobody ends: a day more than an upload may rest, and never under
-// its own eight days.
-func multipartLife(expiry time.Duration) time.Duration {
-	return max(expiry+24*time.Hour, 8*24*time.Hour)
 }
 
 // apart refuses two local backends in one folder, by whatever names and links: each would sweep away what the other keeps.
