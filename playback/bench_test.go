@@ -1,7 +1,6 @@
 package playback
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -15,6 +14,8 @@ import (
 	"sluice/media"
 	"sluice/storage"
 	"sluice/storage/local"
+	"sluice/storage/memory"
+	"sluice/storage/storagetest"
 )
 
 func assetForTest() media.Asset {
@@ -38,7 +39,7 @@ type waved struct{}
 
 func (waved) Sign(media.Ticket) string { return "t" }
 func (waved) Verify(_ string, id media.AssetID, _ uint32) (media.Ticket, error) {
-	return media.Ticket{Asset: id, Use: media.Play, Expires: time.Now().Add(time.Hour), Session: media.Session{1}}, nil
+	return media.Ticket{Asset: id, Use: media.Play, Expires: time.Now().Add(1e6 * time.Hour), Session: media.Session{1}}, nil
 }
 
 func benchHandler(b *testing.B) (*Handler, string, string) {
@@ -49,32 +50,59 @@ func benchHandler(b *testing.B) (*Handler, string, string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = driver.Close() })
-	store, err := storage.New([]storage.Backend{{Name: "main", Driver: driver}})
+	h, path := benchOver(b, storage.Backend{Name: "main", Driver: driver}, 1<<20)
+	file := filepath.Join(dir, "plain")
+	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return h, path, file
+}
+
+// benchOver keeps one asset of size bytes in a backend and gives its path.
+func benchOver(b *testing.B, backend storage.Backend, size int64) (*Handler, string) {
+	b.Helper()
+	store, err := storage.New([]storage.Backend{backend})
 	if err != nil {
 		b.Fatal(err)
 	}
 	a := assetForTest()
-	a.Size = 1 << 20
-	w, err := store.Begin(b.Context(), "", a.Key, a.Size)
-	if err == nil {
-		_, err = w.Append(b.Context(), 0, bytes.NewReader(make([]byte, a.Size)))
-	}
-	if err == nil {
-		_, err = w.Commit(b.Context())
-	}
-	if err != nil {
+	a.Size = size
+	if _, err := store.Put(b.Context(), "", a.Key, make([]byte, size)); err != nil {
 		b.Fatal(err)
 	}
-	_ = w.Close()
 	h, err := New(&one{a}, store, waved{}, uncounted{}, Options{Denied: NewDenylist(listed(nil), DenylistOptions{})})
 	if err != nil {
 		b.Fatal(err)
 	}
-	file := filepath.Join(dir, "plain")
-	if err := os.WriteFile(file, make([]byte, a.Size), 0o600); err != nil {
-		b.Fatal(err)
+	return h, "/p/t/" + a.ID.String() + "/original.mp4"
+}
+
+// BenchmarkFar streams from a backend over a network. The backend and the client are in this process, and in its CPU.
+func BenchmarkFar(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		n    int64
+	}{{"64KiB", 64<<10 + 1}, {"1MiB", 1 << 20}, {"64MiB", 64 << 20}} {
+		b.Run(size.name, func(b *testing.B) {
+			h, path := benchOver(b, storage.Backend{Name: "main", Driver: storagetest.NewRemote(b, memory.New())}, size.n)
+			s := httptest.NewServer(h)
+			defer s.Close()
+			buf := make([]byte, 1<<20)
+			b.SetBytes(size.n)
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := s.Client().Get(s.URL + path)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, buf)
+				_ = resp.Body.Close()
+				if n != size.n || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
 	}
-	return h, "/p/t/" + a.ID.String() + "/original.mp4", file
 }
 
 func BenchmarkDelivery(b *testing.B) {

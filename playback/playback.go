@@ -62,6 +62,10 @@ type Options struct {
 	// StallTimeout is how long a client may take nothing at all before it is dropped. Zero: 40 s. There is no limit to the whole.
 	StallTimeout time.Duration
 
+	// BackendStall is how long a backend that is read over a network may give nothing at all: 503 before the first byte of an answer, a cut
+	// after it. Zero: 30 s.
+	BackendStall time.Duration
+
 	// HotBytes is how much memory may hold small files that are asked for often. Zero: 16 MiB; below zero: none.
 	HotBytes int64
 
@@ -73,6 +77,7 @@ type Options struct {
 const (
 	defaultMaxAge = time.Second
 	defaultStall  = 40 * time.Second
+	defaultSilent = 30 * time.Second
 	defaultPolicy = "cross-origin"
 	maxMaxAge     = 365 * 24 * time.Hour
 	smallBody     = 64 << 10 // bytes that go out by pread and one Write
@@ -96,6 +101,7 @@ type Handler struct {
 	ages    ages
 	faces   faces
 	buffers sync.Pool // of *[smallBody]byte
+	large   largeBuffers
 }
 
 // New makes a Handler.
@@ -138,8 +144,8 @@ func (o *Options) settle() error {
 	default:
 		return fmt.Errorf("playback: resource policy %q: want cross-origin, same-site or same-origin", o.ResourcePolicy)
 	}
-	if o.MaxAge < 0 || o.MaxAge > maxMaxAge || o.StallTimeout < 0 {
-		return errors.New("playback: max age and stall timeout must not be negative or beyond a year")
+	if o.MaxAge < 0 || o.MaxAge > maxMaxAge || o.StallTimeout < 0 || o.BackendStall < 0 {
+		return errors.New("playback: max age and stall timeouts must not be negative or beyond a year")
 	}
 	if o.MaxAge == 0 {
 		o.MaxAge = defaultMaxAge
@@ -149,6 +155,9 @@ func (o *Options) settle() error {
 	}
 	if o.StallTimeout == 0 {
 		o.StallTimeout = defaultStall
+	}
+	if o.BackendStall == 0 {
+		o.BackendStall = defaultSilent
 	}
 	if o.Problem == nil {
 		o.Problem = plainProblem

@@ -19,6 +19,7 @@ import (
 	"sluice/storage"
 	"sluice/storage/local"
 	"sluice/storage/memory"
+	"sluice/storage/storagetest"
 )
 
 // shelf is playback.Assets in a map.
@@ -73,6 +74,34 @@ func (t *tally) take() []media.Access {
 	return seen
 }
 
+// misleading signs whatever it is told.
+type misleading struct {
+	storage.Driver
+	url func() string
+}
+
+func (m misleading) Presign(context.Context, media.Object, storage.Presentation, time.Time, time.Duration) (string, error) {
+	return m.url(), nil
+}
+
+// safeBuffer is a log that many write.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
 // house is a whole playback with a server before it.
 type house struct {
 	tb      testing.TB
@@ -83,11 +112,15 @@ type house struct {
 	handler *playback.Handler
 	links   *playback.Links
 	server  *httptest.Server
+	far     *storagetest.Remote // the backend, if choices say so
 }
 
 type choices struct {
 	playback.Options
-	streamed bool // the backend keeps no files
+	streamed bool             // the backend keeps no files
+	delivery storage.Delivery // by a backend at the far end of a network; "" is one nearby
+	ttl      time.Duration    // of its URLs
+	signed   func() string    // what it signs in place of an honest URL
 	listener func(net.Listener) net.Listener
 }
 
@@ -95,14 +128,22 @@ func open(tb testing.TB, c choices) *house {
 	tb.Helper()
 	h := &house{tb: tb, shelf: &shelf{assets: map[media.AssetID]media.Asset{}}, tally: &tally{}}
 	var driver storage.Driver = memory.New()
-	if !c.streamed {
+	if c.delivery != "" {
+		h.far = storagetest.NewRemote(tb, driver)
+		if driver = h.far; c.Now != nil {
+			h.far.Clock = c.Now
+		}
+	} else if !c.streamed {
 		files, err := local.Open(tb.TempDir(), local.Options{MinFree: -1})
 		must(tb, err)
 		tb.Cleanup(func() { must(tb, files.Close()) })
 		driver = files
 	}
+	if c.signed != nil {
+		driver = misleading{driver, c.signed}
+	}
 	var err error
-	h.store, err = storage.New([]storage.Backend{{Name: "main", Type: media.Local, Driver: driver}})
+	h.store, err = storage.New([]storage.Backend{{Name: "main", Type: media.Local, Driver: driver, Delivery: c.delivery, RedirectTTL: c.ttl}})
 	must(tb, err)
 	h.ring, err = signing.New([]signing.Key{{ID: 1, Secret: bytes.Repeat([]byte("k"), 32), Use: signing.Sign}}, signing.Options{Now: c.Now})
 	must(tb, err)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"sluice/playback/playertest"
+	"sluice/storage"
 )
 
 func TestRFC9110(t *testing.T) {
@@ -11,15 +12,19 @@ func TestRFC9110(t *testing.T) {
 	for name, tt := range map[string]struct {
 		size     int
 		streamed bool
+		delivery storage.Delivery
 	}{
-		"a small file from disk":   {5000, false},
-		"a large file from disk":   {300_000, false},
-		"a small file as a stream": {5000, true},
-		"a large file as a stream": {300_000, true},
+		"a small file from disk":                   {size: 5000},
+		"a large file from disk":                   {size: 300_000},
+		"a small file as a stream":                 {size: 5000, streamed: true},
+		"a large file as a stream":                 {size: 300_000, streamed: true},
+		"a small file over a network":              {size: 5000, delivery: storage.Proxy},
+		"a large file over a network":              {size: 300_000, delivery: storage.Proxy},
+		"a small file of a backend that redirects": {size: 5000, delivery: storage.Redirect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := open(t, choices{streamed: tt.streamed})
+			h := open(t, choices{streamed: tt.streamed, delivery: tt.delivery})
 			content := noise(tt.size)
 			a, none := h.add(content, nil), h.add(nil, nil)
 			playertest.Run(t, playertest.Target{URL: h.ticket(a, nil), Body: content, Type: "video/mp4", Empty: h.ticket(none, nil)})

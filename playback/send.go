@@ -123,8 +123,15 @@ func (t *transfer) check(err error) {
 		return
 	}
 	level, cause := slog.LevelError, "failed"
+	// Errors of a connection have no kind. The context of a client that left ends the backend's read as well, so it is asked first.
+	theirs := media.KindOf(err) == media.Internal
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case !theirs && t.r.Context().Err() == nil:
+		cause = "backend_failed"
+		if errors.Is(err, errSilent) {
+			cause = "backend_stalled"
+		}
+	case theirs && errors.Is(err, os.ErrDeadlineExceeded):
 		level, cause = slog.LevelInfo, "client_stalled"
 	case t.r.Context().Err() != nil, errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, http.ErrHandlerTimeout):
 		level, cause = slog.LevelDebug, "client_left"
@@ -148,8 +155,7 @@ type body struct {
 	buf      *[smallBody]byte
 	data     []byte // in buf, or kept in memory
 	sections []storage.Section
-	stream   io.ReadCloser
-	rest     int64 // of the stream, after data
+	stream   *stream // what follows data
 }
 
 // open finds the bytes. What is small is read here, so that a failing disk is still a problem and not an abort.
@@ -167,13 +173,13 @@ func (b *body) open(t *transfer, s span) error {
 	b.sections = sections
 	switch {
 	case sections == nil:
-		if b.stream, err = b.h.store.Read(ctx, a.Backend, o, s.off, s.n); err != nil {
-			return fmt.Errorf("playback: open media: %w", err)
+		if b.stream, err = b.h.pull(ctx, a.Backend, o, s); err != nil {
+			return err
 		}
 		b.take()
 		var n int
-		n, err = io.ReadFull(b.stream, b.buf[:min(s.n, smallBody)])
-		b.data, b.rest = b.buf[:n], s.n-int64(n)
+		n, err = b.stream.fill(b.buf[:])
+		b.data = b.buf[:n]
 	case s.n <= smallBody:
 		b.take()
 		err = b.readSections()
@@ -222,7 +228,7 @@ func (b *body) closeFiles() {
 func (b *body) close() {
 	b.closeFiles()
 	if b.stream != nil {
-		_ = b.stream.Close() // all that was wanted of it has been read, or the answer is cut anyway
+		b.stream.close()
 		b.stream = nil
 	}
 	if b.buf != nil {
@@ -240,16 +246,8 @@ func (b *body) send(t *transfer, c *care) error {
 			return err
 		}
 	}
-	for b.rest > 0 {
-		n, err := io.ReadFull(b.stream, b.buf[:min(b.rest, smallBody)])
-		if err != nil {
-			return fmt.Errorf("playback: read media: %w", noEOF(err))
-		}
-		b.rest -= int64(n)
-		c.extend() // the wait was for the backend, not for the client
-		n, err = t.w.Write(b.buf[:n])
-		t.count(n, c)
-		if err != nil {
+	if b.stream != nil {
+		if err := b.pass(t, c); err != nil {
 			return err
 		}
 	}
