@@ -105,6 +105,28 @@ func BenchmarkFar(b *testing.B) {
 	}
 }
 
+// BenchmarkRedirect is the handler alone: a URL of this window, and one that must be signed.
+func BenchmarkRedirect(b *testing.B) {
+	h, path := benchOver(b, storage.Backend{Name: "main", Driver: storagetest.NewRemote(b, memory.New()), Delivery: storage.Redirect}, 1<<20)
+	now := time.Now()
+	h.o.Now = func() time.Time { return now }
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+	w := &sink{header: http.Header{}}
+	for name, step := range map[string]time.Duration{"kept": 0, "signed": defaultRedirectTTL} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				now = now.Add(step)
+				clear(w.header)
+				h.ServeHTTP(w, r)
+			}
+			if w.header["Location"] == nil {
+				b.Fatal("it is not redirected")
+			}
+		})
+	}
+}
+
 func BenchmarkDelivery(b *testing.B) {
 	h, path, file := benchHandler(b)
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,7 @@ import (
 // spares the hot path a canonicalisation and a slice for each of a dozen fields. Nobody may change an element of these slices.
 
 // safeHeaders stand on every answer, errors included.
-type safeHeaders struct{ noSniff, noReferrer, policy, sandbox []string }
+type safeHeaders struct{ noSniff, noReferrer, policy, sandbox, empty []string }
 
 func newSafeHeaders(policy string) safeHeaders {
 	return safeHeaders{
@@ -26,6 +26,7 @@ func newSafeHeaders(policy string) safeHeaders {
 		noReferrer: []string{"no-referrer"}, // the ticket stands in the path
 		policy:     []string{policy},
 		sandbox:    []string{"sandbox; default-src 'none'"},
+		empty:      []string{"0"}, // the Content-Length of a redirect
 	}
 }
 
@@ -79,11 +80,14 @@ type face struct {
 	attachment   []string // and for Download
 	digest       []string // nil: not known yet
 	active       bool     // not on the list of inline types: an attachment in a sandbox
+	ours         bool     // needs the headers of our own answers, see redirectTTL
 	ranges       []string
 
 	bytes atomic.Pointer[[]byte] // the whole file, if it is small and asked for often
 	asked atomic.Bool            // before
 	used  atomic.Bool            // bytes were, since keep looked last
+
+	inlineAt, attachmentAt atomic.Pointer[place] // the backend's own URLs of this window
 }
 
 // faces keeps the face of an asset ready: a fixed table read without locks, in which each asset has two slots it may stand in.
@@ -152,6 +156,7 @@ func newFace(a *media.Asset) *face {
 	p.contentType = []string{kind}
 	p.length = []string{strconv.FormatInt(a.Size, 10)}
 	p.active = !inlineSafe(kind)
+	p.ours = p.active || strings.HasPrefix(baseType(kind), "text/")
 	name := a.Filename
 	if name == "" {
 		name = a.ID.String() + extension(a)

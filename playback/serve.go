@@ -39,6 +39,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s serving, name 
 		return
 	}
 	f := h.faces.of(a)
+	if ttl := h.redirectTTL(r, &s, f, now); ttl > 0 {
+		h.redirect(w, r, &s, f, ttl, now)
+		return
+	}
 	modified := f.modified
 	if modified.After(now) {
 		modified = time.Time{} // a clock was set back: section 8.8.2.1 forbids a Last-Modified later than Date
