@@ -122,7 +122,7 @@ func (b *body) pass(t *transfer, c *care) error {
 const (
 	largeBody  = 1 << 20
 	largeCount = 32                    // at most, so that a thousand slow clients do not hold a thousand
-	largeAfter = 4 << 20               // quick bytes: more than a socket's buffer takes of a client that reads nothing
+	largeAfter = 8 << 20               // quick bytes: more than the sockets between take of a client that reads nothing
 	slowWrite  = 50 * time.Millisecond // of one buffer
 )
 
