@@ -71,6 +71,12 @@ func describeBare(doc *huma.OpenAPI) {
 		put(m, "/m/{id}/{name}", verb+"-public", "links", "Play what is public", "200", id, param("name", "original, or original.mp4 and so on"))
 		put(m, "/play/{id}", verb+"-play", "links", "Exchange a grant signed by the LMS for a ticket", "302", id)
 	}
+	for _, path := range []string{"/p/{ticket}/{id}/{name}", "/m/{id}/{name}"} {
+		doc.Paths[path].Get.Responses["307"] = &huma.Response{
+			Description: "To the bytes where they are stored, if that storage delivers by redirect. Location is a credential that is good for a " +
+				"limited time, also after the link is revoked: fetch it at once, and ask here again for more. Range belongs to both requests.",
+		}
+	}
 	put(http.MethodGet, "/metrics", "metrics", "service", "Metrics for Prometheus, for admins", "200")
 	put(http.MethodGet, "/api/openapi.json", "openapi", "service", "This document", "200")
 	put(http.MethodGet, "/api/docs", "docs", "service", "This document as a page", "200")
