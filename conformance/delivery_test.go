@@ -41,9 +41,28 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
+// keeping is one way to keep media and to give them back.
+type keeping struct {
+	name      string
+	options   livetest.Options
+	redirects string // scheme and host that large videos are redirected to; "": they are streamed
+}
+
+// keepings all pass the same cases; a backend more is an entry more.
+func keepings(testing.TB) []keeping { return []keeping{{name: "local files"}} }
+
 func TestTheBinaryPassesThePlayersSuite(t *testing.T) {
 	t.Parallel()
-	c := open(t, livetest.Options{})
+	for _, k := range keepings(t) {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			playersSuite(t, open(t, k.options))
+		})
+	}
+}
+
+// playersSuite puts the cases to small and large media by a ticket, in public and by a login. They are of a type that is never redirected.
+func playersSuite(t *testing.T, c *site) {
 	small, large := noise(5000), noise(700_000)
 	put := func(b []byte, public string) string {
 		id, _ := c.put(string(b), "filename", "x.bin", "isPublic", public)
@@ -66,6 +85,59 @@ func TestTheBinaryPassesThePlayersSuite(t *testing.T) {
 				t.Parallel()
 				playertest.Run(t, target)
 			})
+		}
+	}
+}
+
+// A large video is streamed or redirected as its backend says; whoever follows gets the same bytes either way, from one URL a window.
+func TestAVideoIsDeliveredAsItsBackendSays(t *testing.T) {
+	t.Parallel()
+	for _, k := range keepings(t) {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			delivers(t, open(t, k.options), k.redirects)
+		})
+	}
+}
+
+func delivers(t *testing.T, c *site, redirects string) {
+	body := noise(700_000)
+	id, at := c.put(string(body), "filename", "x&y=z.mp4", "filetype", "video/mp4", "isPublic", "true")
+	follow := http.Client{Transport: c.http.Transport, Timeout: time.Minute}
+	for _, path := range []string{c.link(id, "v"), "/m/" + id + "/", at} {
+		if redirects != "" && path != at {
+			first, again := c.want(307, http.MethodGet, path, ""), c.want(307, http.MethodGet, path, "", "Range", "bytes=5-9")
+			to := first.get("Location")
+			if !strings.HasPrefix(to, redirects+"/") || again.get("Location") != to || first.get("Referrer-Policy") != "no-referrer" || first.body != "" {
+				t.Errorf("%.4s: redirected to %q, then to %q: %v", path, to, again.get("Location"), first.header)
+			}
+		}
+		if h := c.send(http.MethodHead, path, ""); path != at && (h.status != 200 || h.get("Content-Length") != fmt.Sprint(len(body))) {
+			t.Errorf("%.4s: HEAD is %d %v", path, h.status, h.header)
+		}
+		for _, r := range []struct {
+			field    string
+			from, to int
+		}{{"", 0, len(body)}, {"bytes=0-0", 0, 1}, {"bytes=100-199999", 100, 200_000}, {"bytes=-10", len(body) - 10, len(body)}, {"bytes=699990-", 699_990, len(body)}} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.s.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := http.StatusOK
+			if r.field != "" {
+				req.Header.Set("Range", r.field)
+				want = http.StatusPartialContent
+			}
+			resp, err := follow.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			_, params, _ := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
+			if resp.StatusCode != want || err != nil || !bytes.Equal(got, body[r.from:r.to]) || resp.Header.Get("Content-Type") != "video/mp4" || params["filename"] != "x&y=z.mp4" {
+				t.Errorf("%.4s %s: %d and %d bytes, %v %v", path, r.field, resp.StatusCode, len(got), err, resp.Header)
+			}
 		}
 	}
 }

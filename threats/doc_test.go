@@ -109,6 +109,9 @@ func (a *arena) rough(t testing.TB, method, target, token, body string, headers 
 	if at := got.header.Get("Location"); strings.HasPrefix(at, "/p/") || strings.HasPrefix(at, "/files/") {
 		a.keep("a ticket or capability", strings.Split(at, "/")[2])
 	}
+	if _, signature, found := strings.Cut(got.header.Get("Location"), "ignature="); found { // of a backend's own URL
+		a.keep("a signed URL", signature)
+	}
 	return got
 }
 
