@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"syscall"
@@ -141,8 +142,11 @@ func (t *transfer) check(err error) {
 	panic(http.ErrAbortHandler)
 }
 
-// reason leaves the file's path out.
+// reason leaves the file's path out, and the URL by which a driver asks its backend: it may hold a signature.
 func reason(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Op + ": " + e.Err.Error()
+	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Op + ": " + e.Err.Error()
 	}

@@ -68,9 +68,9 @@ func (p *stream) explain(err error) error {
 		return errStalled(err)
 	}
 	if media.KindOf(err) == media.Internal {
-		err = media.Wrap(media.Unavailable, noEOF(err), "the storage of this media does not answer")
+		return media.Wrap(media.Unavailable, noEOF(err), "the storage of this media does not answer")
 	}
-	return fmt.Errorf("playback: read media: %w", err)
+	return err
 }
 
 // errSilent is a backend that gave nothing for Options.BackendStall.
@@ -101,7 +101,7 @@ func (b *body) pass(t *transfer, c *care) error {
 		}
 		n, err := b.stream.fill(buf)
 		if err != nil {
-			return err
+			return fmt.Errorf("playback: read media: %w", err)
 		}
 		c.extend() // the wait was for the backend, not for the client
 		began := time.Now()
