@@ -49,7 +49,17 @@ type keeping struct {
 }
 
 // keepings all pass the same cases; a backend more is an entry more.
-func keepings(testing.TB) []keeping { return []keeping{{name: "local files"}} }
+func keepings(t testing.TB) []keeping {
+	server := livetest.S3(t)
+	inBucket := func(name, delivery string) livetest.Options {
+		return livetest.Options{Env: append(server.Env(server.URL(), server.NewBucket(t, name)), "SLUICE_S3_DELIVERY="+delivery)}
+	}
+	return []keeping{
+		{name: "local files"},
+		{name: "S3, streamed", options: inBucket("streamed", "proxy")},
+		{name: "S3, redirected to", options: inBucket("redirected", "redirect"), redirects: server.URL()},
+	}
+}
 
 func TestTheBinaryPassesThePlayersSuite(t *testing.T) {
 	t.Parallel()

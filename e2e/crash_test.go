@@ -23,7 +23,7 @@ import (
 // Killed at any named point between a request and its answer, the gateway has the file in the catalogue exactly once after a restart, or
 // shows an offset below the length (or 423), or never acknowledged the upload: never "full offset, no row".
 //
-//nolint:tparallel // the group ends when both engines have; then what they have reached together is looked at
+//nolint:tparallel // the group ends when all engines have; then what they have reached together is looked at
 func TestACrashAtAnyPointLeavesAFileOnceOrNotYet(t *testing.T) {
 	t.Parallel()
 	marks := crashMarks(t)
@@ -36,6 +36,10 @@ func TestACrashAtAnyPointLeavesAFileOnceOrNotYet(t *testing.T) {
 		}{
 			{"SQLite, durable", func(*testing.T) []string { return []string{"SLUICE_ACK=durable"} }},
 			{"PostgreSQL, fast", func(t *testing.T) []string { return append(newDatabase(t).env(), "SLUICE_ACK=fast") }},
+			{"PostgreSQL, S3", func(t *testing.T) []string {
+				bucket := livetest.S3(t)
+				return append(newDatabase(t).env(), bucket.Env(bucket.URL(), bucket.NewBucket(t, "media"))...)
+			}},
 		} {
 			t.Run(engine.name, func(t *testing.T) {
 				t.Parallel()
@@ -82,7 +86,9 @@ func crashEachPass(t *testing.T, s *livetest.Server, c *client, mark string) int
 
 // offThePath names the marks that none of these requests can reach, with the reason.
 func offThePath() []string {
-	return []string{}
+	return []string{
+		"s3: append: further numbers taken", // by the 33rd part of one request: storage/s3 has it in its own tests
+	}
 }
 
 // crashMarks finds every crash.At("…") in the module's source.
@@ -207,6 +213,7 @@ type try struct {
 func kinds() []kind {
 	return []kind{
 		{"a file in two chunks", 3 << 20, func(ctx context.Context, w *try) error { return w.chunks(ctx, 2<<20) }},
+		{"a file in two chunks of some parts", 13 << 20, func(ctx context.Context, w *try) error { return w.chunks(ctx, 7<<20) }},
 		{"a small file in one request", 40 << 10, func(ctx context.Context, w *try) error { return w.atOnce(ctx) }},
 		{"a file with a deferred length", 300 << 10, func(ctx context.Context, w *try) error { return w.deferred(ctx) }},
 		{"a file joined from parts", 200 << 10, func(ctx context.Context, w *try) error { return w.joined(ctx) }},

@@ -17,11 +17,16 @@ import (
 // Promises U1 and U2, at random places.
 func TestAKillLosesNoAcknowledgedByte(t *testing.T) {
 	t.Parallel()
-	const gateways, kills = 3, 50 // 150 in all
+	const gateways, kills = 4, 50 // 200 in all
 	for g := range gateways {
 		t.Run(fmt.Sprint("gateway ", g), func(t *testing.T) {
 			t.Parallel()
-			s := livetest.Sluice(t, livetest.Options{})
+			var o livetest.Options
+			if g == 0 {
+				bucket := livetest.S3(t)
+				o.Env = bucket.Env(bucket.URL(), bucket.NewBucket(t, "media"))
+			}
+			s := livetest.Sluice(t, o)
 			c := newClient(t, s, "ann", "instructor")
 			for k := range kills {
 				if err := killOnce(t.Context(), s, c); err != nil {

@@ -101,6 +101,14 @@ func (s *S3Server) NewBucket(t testing.TB, name string) string {
 // Folder is where the server keeps a bucket's objects, one file each under its key.
 func (s *S3Server) Folder(bucket string) string { return filepath.Join(s.dir, "data", bucket) }
 
+// Env makes a gateway keep what comes in in a bucket of this server, seen at an endpoint of it.
+func (s *S3Server) Env(endpoint, bucket string) []string {
+	return []string{
+		"SLUICE_S3_ENDPOINT=" + endpoint, "SLUICE_S3_BUCKET=" + bucket, "SLUICE_S3_REGION=" + s.Region, "SLUICE_S3_PATH_STYLE=true",
+		"SLUICE_S3_ACCESS_KEY=" + s.AccessKey, "SLUICE_S3_SECRET_KEY=" + s.SecretKey, "SLUICE_S3_PART_SIZE=5MiB",
+	}
+}
+
 // Start starts the server again after Kill, with the same data on the same port, and waits until it answers.
 func (s *S3Server) Start(t testing.TB) {
 	t.Helper()
