@@ -24,7 +24,7 @@ import (
 type CounterOptions struct {
 	Window      time.Duration // one view per session and asset in this time; 0: 30 minutes
 	Every       time.Duration // how often Run flushes; 0: 1 second
-	Batch       int           // tallies in one Count at most; 0: 4096
+	Batch       int           // tallies, and views, in one Count at most; 0: 4096
 	MaxViews    int           // views remembered for the window at most, about 100 bytes each; 0: 1,048,576
 	SegmentSize int64         // bytes of a journal file, a multiple of 64 KiB; 0: 1 MiB
 	CloseWait   time.Duration // how long Close may take to count what is left; 0: 5 seconds
@@ -140,7 +140,7 @@ func (c *Counter) open() error {
 	return nil
 }
 
-// restore remembers a view that an earlier process counted.
+// restore remembers a view that an earlier process recorded.
 func (c *Counter) restore(r *record) {
 	at := time.Unix(0, r.at).Sub(c.start)
 	if r.flags&(flagView|flagManual) == flagView && at > -c.o.Window && at < c.o.Window {
@@ -151,8 +151,9 @@ func (c *Counter) restore(r *record) {
 // Record counts an access. It makes no system call, waits for no disk and no database, and allocates nothing. Once it has returned, the
 // access is counted exactly once, whatever happens to the process. While the disk is full that holds until the process dies.
 //
-// A view is counted once per session and asset in the window, from the counted one on; bytes are summed; what is told by hand is
-// counted each time. An access that is neither a view nor has bytes is nothing.
+// A view is counted once per session and asset in the window, from the counted one on, over all counters of one catalogue: what this one
+// takes for new goes there, and is decided there. Bytes are summed; what is told by hand is counted each time. An access that is neither a
+// view nor has bytes is nothing.
 func (c *Counter) Record(a media.Access) {
 	r := record{asset: a.Asset, session: a.Session, bytes: max(a.Bytes, 0)}
 	if !a.View && !a.Manual && r.bytes == 0 {

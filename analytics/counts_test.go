@@ -22,6 +22,7 @@ type ledger struct {
 	positions map[string]int64
 	hours     map[hourKey]media.Bucket
 	last      map[media.AssetID]time.Time
+	views     map[viewer][]time.Time
 	batches   int
 
 	// fault is asked before each call: "position", "before" and "after" (committed, but the caller is not told).
@@ -33,10 +34,15 @@ type hourKey struct {
 	hour  time.Time
 }
 
+type viewer struct {
+	asset   media.AssetID
+	session media.Session
+}
+
 var _ analytics.Counts = (*ledger)(nil)
 
 func newLedger() *ledger {
-	return &ledger{positions: map[string]int64{}, hours: map[hourKey]media.Bucket{}, last: map[media.AssetID]time.Time{}}
+	return &ledger{positions: map[string]int64{}, hours: map[hourKey]media.Bucket{}, last: map[media.AssetID]time.Time{}, views: map[viewer][]time.Time{}}
 }
 
 func (l *ledger) fail(f func(string) error) {
@@ -52,34 +58,64 @@ func (l *ledger) broken(place string) error {
 	return l.fault(place)
 }
 
-func (l *ledger) Count(ctx context.Context, journal string, from, to int64, tallies []media.Tally) error {
+func (l *ledger) Count(ctx context.Context, journal string, b media.Batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := cmp.Or(ctx.Err(), l.broken("before")); err != nil {
 		return err
 	}
 	switch at := l.positions[journal]; {
-	case at >= to:
+	case at >= b.To:
 		return nil
-	case at != from:
+	case at != b.From:
 		return media.Errorf(media.Conflict, "the journal is elsewhere")
 	}
-	if !slices.IsSortedFunc(tallies, func(a, b media.Tally) int {
+	if !slices.IsSortedFunc(b.Tallies, func(a, b media.Tally) int {
 		return cmp.Or(slices.Compare(a.Asset[:], b.Asset[:]), a.Hour.Compare(b.Hour))
 	}) {
 		return media.Errorf(media.Invalid, "tallies are not sorted")
 	}
 	l.batches++
-	l.positions[journal] = to
-	for _, t := range tallies {
-		k := hourKey{t.Asset, t.Hour}
-		b := l.hours[k]
-		l.hours[k] = media.Bucket{Start: t.Hour, Views: b.Views + t.Views, Bytes: b.Bytes + t.Bytes}
+	l.positions[journal] = b.To
+	for _, t := range b.Tallies {
+		l.add(t)
 		if t.Last.After(l.last[t.Asset]) {
 			l.last[t.Asset] = t.Last
 		}
 	}
+	for _, v := range b.Views {
+		l.view(v, b.Window)
+	}
 	return l.broken("after")
+}
+
+func (l *ledger) add(t media.Tally) {
+	k := hourKey{t.Asset, t.Hour}
+	b := l.hours[k]
+	l.hours[k] = media.Bucket{Start: t.Hour, Views: b.Views + t.Views, Bytes: b.Bytes + t.Bytes}
+}
+
+// view takes back all that a viewer's views counted, and counts them anew with one more.
+func (l *ledger) view(v media.View, window time.Duration) {
+	k := viewer{v.Asset, v.Session}
+	for add := range int64(2) {
+		for _, at := range counted(l.views[k], window) {
+			l.add(media.Tally{Asset: v.Asset, Hour: at.Truncate(time.Hour), Views: 2*add - 1})
+		}
+		if add == 0 {
+			l.views[k] = append(l.views[k], v.At)
+		}
+	}
+}
+
+// counted is the rule: in the order of their times, those that are at least the window after the last that counts.
+func counted(at []time.Time, window time.Duration) (counted []time.Time) {
+	for _, t := range slices.SortedFunc(slices.Values(at), time.Time.Compare) {
+		if n := len(counted); n == 0 || t.Sub(counted[n-1]) >= window {
+			counted = append(counted, t)
+		}
+	}
+	return counted
 }
 
 func (l *ledger) Position(ctx context.Context, journal string) (int64, error) {

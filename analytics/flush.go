@@ -36,6 +36,7 @@ type flusher struct {
 
 	index   map[tallyKey]int
 	tallies []media.Tally
+	views   []media.View
 
 	err     error // why the last attempt failed; nil when it did not
 	delay   time.Duration
@@ -190,10 +191,10 @@ func (f *flusher) locate(ctx context.Context) error {
 	return nil
 }
 
-// gather sums the next records into tallies, sorted so that transactions of several nodes take their rows in the same order.
+// gather sums the next records into tallies, and collects the views that are to be decided. Sorted, so that transactions of several nodes take their rows in the same order.
 func (f *flusher) gather() (to int64, err error) {
 	clear(f.index)
-	f.tallies = f.tallies[:0]
+	f.tallies, f.views = f.tallies[:0], f.views[:0]
 	records, last, lastKey := 0, -1, tallyKey{}
 	to, err = f.c.journal.read(f.read, f.c.journal.drawn(), func(r *record) bool {
 		k := tallyKey{asset: r.asset, hour: hourOf(r.at)}
@@ -209,10 +210,13 @@ func (f *flusher) gather() (to int64, err error) {
 			}
 			last, lastKey = i, k
 		}
-		if records++; records > batchRecords {
+		if records++; records > batchRecords || len(f.views) >= f.c.o.Batch {
 			return false
 		}
 		add(&f.tallies[last], r)
+		if r.flags&(flagView|flagManual) == flagView {
+			f.views = append(f.views, media.View{Asset: r.asset, Session: r.session, At: time.Unix(0, r.at).UTC()})
+		}
 		return true
 	})
 	slices.SortFunc(f.tallies, func(a, b media.Tally) int {
@@ -222,7 +226,7 @@ func (f *flusher) gather() (to int64, err error) {
 }
 
 func add(t *media.Tally, r *record) {
-	if r.flags&flagView != 0 {
+	if r.flags&flagManual != 0 {
 		t.Views++
 	}
 	t.Bytes += min(r.bytes, math.MaxInt64-t.Bytes)
@@ -245,7 +249,7 @@ func (f *flusher) count(ctx context.Context, to int64) error {
 	if len(f.tallies) > 0 {
 		f.ceiling = max(f.ceiling, to)
 		crash.At("analytics: before count")
-		if err := f.c.counts.Count(ctx, f.journal.name, f.position, to, f.tallies); err != nil {
+		if err := f.c.counts.Count(ctx, f.journal.name, media.Batch{From: f.position, To: to, Tallies: f.tallies, Views: f.views, Window: f.c.o.Window}); err != nil {
 			f.known = false
 			return err
 		}
@@ -265,7 +269,7 @@ func (f *flusher) settle(ctx context.Context, err error) {
 		f.lost = lost
 	}
 	if f.c.views.overflow.Swap(false) {
-		log.Warn("too many viewers at once: some views may be counted again within the window", "max_views", f.c.o.MaxViews)
+		log.Warn("too many viewers at once to be remembered: the catalogue is asked about repeated views", "max_views", f.c.o.MaxViews)
 	}
 	switch {
 	case err == nil:

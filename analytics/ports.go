@@ -8,10 +8,14 @@ import (
 
 // Counts is where tallies end: the catalogue.
 type Counts interface {
-	// Count adds tallies to their assets and hours, and moves the journal's position from from to to, in one transaction. When the
-	// journal's position is already to or beyond, it changes nothing: a replay. When it is elsewhere than from, media.Conflict.
-	// Tallies of assets that are gone are dropped.
-	Count(ctx context.Context, journal string, from, to int64, tallies []media.Tally) error
+	// Count adds a batch to its assets and hours, and moves the journal's position from b.From to b.To, in one transaction. When the
+	// position is already b.To or beyond, it changes nothing: a replay. When it is elsewhere than b.From, media.Conflict. What belongs
+	// to assets that are gone is dropped.
+	//
+	// Of all views of one session and asset, whichever journals they come from and in whatever order, those count that are at least
+	// b.Window after the last one that counts, in the order of their times. It holds for journals that are counted within a day of each
+	// other.
+	Count(ctx context.Context, journal string, b media.Batch) error
 
 	// Position tells how far a journal has been counted; 0 for a new one.
 	Position(ctx context.Context, journal string) (int64, error)

@@ -11,7 +11,8 @@ import (
 
 const viewShards = 64
 
-// views remembers who was counted for what, and when, for as long as the window lasts.
+// views remembers who was recorded as a view of what, and when, for as long as the window lasts. It keeps repeats away from the journal and
+// the catalogue, which decides about what passes here: other counters may have seen the viewer.
 //
 // Each shard keeps two generations, each at least a window long; forgetting is dropping the older one. Nothing is ever scanned.
 type views struct {
@@ -45,8 +46,8 @@ func (v *views) shard(k *viewKey) *viewShard {
 	return &v.shards[h*0x9e3779b97f4a7c15>>58]
 }
 
-// seen reports whether a view was counted within the window around at. Around, since without a monotonic reading a clock set back may
-// put at before the counted one.
+// seen reports whether a view was recorded within the window around at. Around, since without a monotonic reading a clock set back may
+// put at before the recorded one.
 func (s *viewShard) seen(k viewKey, at, window time.Duration) bool {
 	counted, ok := s.cur[k]
 	if !ok {
@@ -55,7 +56,7 @@ func (s *viewShard) seen(k viewKey, at, window time.Duration) bool {
 	return ok && at-counted < window && counted-at < window
 }
 
-// remember keeps a counted view.
+// remember keeps a recorded view.
 func (v *views) remember(s *viewShard, k viewKey, at time.Duration) {
 	full := len(s.cur) >= v.limit
 	if s.cur == nil || full || at-s.born >= v.window {

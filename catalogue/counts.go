@@ -14,7 +14,7 @@ import (
 // texts are the statements that hold a piece of dialect.
 type texts struct {
 	Dialect
-	keys, bump, spread, deny string
+	keys, bump, spread, deny, noted, note string
 }
 
 func writeTexts(d Dialect) texts {
@@ -26,10 +26,16 @@ func writeTexts(d Dialect) texts {
 			FROM (SELECT asset, CAST(SUM(views) AS BIGINT) AS views, CAST(SUM(bytes) AS BIGINT) AS bytes, MAX(last) AS last FROM ` + d.Tallies + ` GROUP BY asset) AS t
 			WHERE assets.id = t.asset AND assets.doomed_at = 0`,
 		spread: `INSERT INTO accesses (asset_id, hour, views, bytes)
-			SELECT t.asset, t.hour, t.views, t.bytes FROM ` + d.Tallies + ` JOIN assets a ON a.id = t.asset WHERE a.doomed_at = 0
+			SELECT t.asset, t.hour, t.views, t.bytes FROM ` + d.Tallies + ` JOIN assets a ON a.id = t.asset
+			WHERE a.doomed_at = 0 AND (t.views <> 0 OR t.bytes <> 0)
 			ON CONFLICT (asset_id, hour) DO UPDATE SET views = accesses.views + excluded.views, bytes = accesses.bytes + excluded.bytes`,
 		deny: `INSERT INTO denials (` + denialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id) DO UPDATE SET expires_at = ` + d.Greatest + `(denials.expires_at, excluded.expires_at)`,
+		noted: `SELECT v.asset_id, v.session, v.viewed_at, v.counted FROM ` + d.Views + `
+			JOIN views v ON v.asset_id = t.asset AND v.session = t.session AND v.viewed_at > t.at - $2`,
+		note: `INSERT INTO views (asset_id, session, viewed_at, counted, noted_at)
+			SELECT t.asset, t.session, t.at, t.counted, $2 FROM ` + d.Views + ` WHERE TRUE
+			ON CONFLICT (asset_id, session, viewed_at) DO UPDATE SET counted = excluded.counted`,
 	}
 }
 
@@ -39,34 +45,55 @@ const (
 		ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE journals.position = $3`
 )
 
-// Count adds tallies and moves the journal's position, in one transaction. See analytics.Counts.
-func (c *Catalogue) Count(ctx context.Context, journal string, from, to int64, tallies []media.Tally) error {
+// Count adds a batch and moves the journal's position, in one transaction. See analytics.Counts.
+func (c *Catalogue) Count(ctx context.Context, journal string, b media.Batch) error {
 	if err := checkTexts("journal", journal); err != nil {
 		return err
 	}
-	if to < from {
-		return media.Errorf(media.Invalid, "a journal moves forward only")
+	if b.To < b.From || len(b.Views) > 0 && b.Window < time.Microsecond {
+		return media.Errorf(media.Invalid, "a journal moves forward only, and views count once in some time")
 	}
-	list := string(tallyJSON(tallies))
 	return c.write(ctx, Ordinary, func(tx Tx) error {
 		var at int64
 		if _, err := queryOne(ctx, tx, selectPosition, []any{journal}, &at); err != nil {
 			return err
 		}
-		if at >= to {
+		if at >= b.To {
 			return nil
 		}
-		if at != from {
+		if at != b.From {
 			return &media.Error{Kind: media.Conflict, Code: "journal_elsewhere", Detail: "the journal was counted to another position"}
 		}
-		if err := c.swap(ctx, tx, movePosition, journal, to, from); err != nil || len(tallies) == 0 {
+		if err := c.swap(ctx, tx, movePosition, journal, b.To, b.From); err != nil || len(b.Tallies)+len(b.Views) == 0 {
 			return err
 		}
-		if err := tx.Later(ctx, c.texts.bump, list); err != nil {
-			return err
-		}
-		return tx.Later(ctx, c.texts.spread, list)
+		return c.add(ctx, tx, b)
 	})
+}
+
+// add brings a batch into the counts. The rows of its assets are locked first, in order: nodes that count the same assets then take turns,
+// which makes what they decide about views exact, and cannot wait for each other in a circle.
+func (c *Catalogue) add(ctx context.Context, tx Tx, b media.Batch) error {
+	if c.texts.Hold != "" {
+		if err := tx.Later(ctx, c.texts.Hold, string(assetJSON(b))); err != nil {
+			return err
+		}
+	}
+	tallies := b.Tallies
+	if len(b.Views) > 0 {
+		views, err := c.decideViews(ctx, tx, b)
+		if err != nil {
+			return err
+		}
+		tallies = slices.Concat(tallies, views)
+	}
+	list := string(tallyJSON(tallies))
+	for _, text := range []string{c.texts.bump, c.texts.spread} {
+		if err := tx.Later(ctx, text, list); err != nil {
+			return err
+		}
+	}
+	return tx.Later(ctx, dropViews, micros(c.stamp().Add(-viewsKept)))
 }
 
 // Position tells how far a journal has been counted. See analytics.Counts.
@@ -124,7 +151,8 @@ func tallyJSON(tallies []media.Tally) []byte {
 	return append(list, ']')
 }
 
-const selectHours = `SELECT hour, views, bytes FROM accesses WHERE asset_id = $1 AND hour >= $2 AND hour < $3 ORDER BY hour`
+const selectHours = `SELECT hour, views, bytes FROM accesses WHERE asset_id = $1 AND hour >= $2 AND hour < $3
+	AND (views > 0 OR bytes > 0) ORDER BY hour` // a view that came late may have taken the only one of an hour
 
 // Series reads buckets of one asset, oldest first. A bucket starts at a multiple of its length since year 1, so that days start at
 // midnight UTC. See analytics.Counts.

@@ -69,8 +69,10 @@ var ErrUnique = errors.New("catalogue: it is there already")
 // Dialect holds the texts that two engines cannot share.
 type Dialect struct {
 	Tallies  string // a source of rows t(asset, hour, views, bytes, last) out of the JSON in $1, see Count
+	Views    string // a source of rows t(asset, session, at, counted) out of the JSON in $1, see Count
 	Keys     string // a subquery giving the strings of the JSON array in $2
 	Greatest string // the function that gives the larger of two values
+	Hold     string // a statement that locks the rows of the assets in the JSON array in $1, in order; "" where there is one writer only
 	Lock     string // a statement that locks the name in $1 until the commit; "" where there is one writer only
 }
 

@@ -10,7 +10,7 @@ import (
 
 type counts struct{}
 
-func (counts) Count(context.Context, string, int64, int64, []media.Tally) error { return nil }
+func (counts) Count(context.Context, string, media.Batch) error { return nil }
 
 func (counts) Position(context.Context, string) (int64, error) { return 0, nil }
 

@@ -44,6 +44,21 @@ type Tally struct {
 	Last  time.Time // latest access among them
 }
 
+// View is a view that a node takes for new. Whether it counts is decided where every node's are known.
+type View struct {
+	Asset   AssetID
+	Session Session
+	At      time.Time
+}
+
+// Batch is what a journal of accesses holds between two positions.
+type Batch struct {
+	From, To int64
+	Tallies  []Tally       // bytes of all accesses, and views that count whatever others did
+	Views    []View        // those that count once per session, asset and Window
+	Window   time.Duration // from a view that counts to the next that may
+}
+
 // Bucket is one step of a series of accesses.
 type Bucket struct {
 	Start time.Time

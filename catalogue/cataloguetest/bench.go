@@ -71,7 +71,7 @@ func Bench(b *testing.B, open Open) {
 		}
 		at := int64(0)
 		for b.Loop() {
-			if err := c.Count(b.Context(), "j", at, at+1, tallies); err != nil {
+			if err := c.Count(b.Context(), "j", media.Batch{From: at, To: at + 1, Tallies: tallies}); err != nil {
 				b.Fatal(err)
 			}
 			at++

@@ -16,12 +16,12 @@ func counts() []Promise {
 		{"tallies are added to the asset and to its hours", func(f *Fixture) {
 			a := f.stored()
 			last := hour.Add(90*time.Minute + 123456*time.Microsecond)
-			f.must(f.Count(f.ctx(), "j", 0, 10, []media.Tally{
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: []media.Tally{
 				{Asset: a.ID, Hour: hour.Add(time.Hour), Views: 2, Bytes: 5 << 40, Last: last},
 				{Asset: a.ID, Hour: hour, Views: 1, Bytes: 10, Last: hour},
 				{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1, Last: hour},
-			}))
-			f.must(f.Count(f.ctx(), "j", 10, 20, []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Last: hour}}))
+			}}))
+			f.must(f.Count(f.ctx(), "j", media.Batch{From: 10, To: 20, Tallies: []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Last: hour}}}))
 			got := f.read(a.ID)
 			f.want("the asset has the sums", got.AccessCount == 5 && got.BytesServed == 5<<40+11 && got.LastAccessedAt.Equal(last))
 			f.want("its version stays", got.Version == a.Version)
@@ -35,9 +35,9 @@ func counts() []Promise {
 		{"a replay counts nothing twice", func(f *Fixture) {
 			a := f.stored()
 			tallies := []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1, Last: hour}}
-			f.must(f.Count(f.ctx(), "j", 0, 10, tallies))
-			f.must(f.Count(f.ctx(), "j", 0, 10, tallies))
-			f.must(f.Count(f.ctx(), "j", 0, 5, tallies))
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: tallies}))
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: tallies}))
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 5, Tallies: tallies}))
 			f.want("one view", f.read(a.ID).AccessCount == 1)
 			at, err := f.Position(f.ctx(), "j")
 			f.want("the position is where it was moved", err == nil && at == 10)
@@ -45,13 +45,13 @@ func counts() []Promise {
 		{"a gap in the journal is a conflict and changes nothing", func(f *Fixture) {
 			a := f.stored()
 			tallies := []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Last: hour}}
-			f.refuses(f.Count(f.ctx(), "j", 5, 10, tallies), media.Conflict)
-			f.must(f.Count(f.ctx(), "j", 0, 10, tallies))
-			f.refuses(f.Count(f.ctx(), "j", 5, 20, tallies), media.Conflict)
+			f.refuses(f.Count(f.ctx(), "j", media.Batch{From: 5, To: 10, Tallies: tallies}), media.Conflict)
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: tallies}))
+			f.refuses(f.Count(f.ctx(), "j", media.Batch{From: 5, To: 20, Tallies: tallies}), media.Conflict)
 			f.want("one view", f.read(a.ID).AccessCount == 1)
 		}},
 		{"journals do not know of each other", func(f *Fixture) {
-			f.must(f.Count(f.ctx(), "j1", 0, 10, nil))
+			f.must(f.Count(f.ctx(), "j1", media.Batch{To: 10}))
 			at, err := f.Position(f.ctx(), "j2")
 			f.want("the other is new", err == nil && at == 0)
 		}},
@@ -61,7 +61,7 @@ func counts() []Promise {
 			errs := make([]error, 8)
 			for i := range errs {
 				wg.Go(func() {
-					errs[i] = f.Count(f.ctx(), "j", 0, 10, []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Last: hour}})
+					errs[i] = f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Last: hour}}})
 				})
 			}
 			wg.Wait()
@@ -71,18 +71,18 @@ func counts() []Promise {
 		{"tallies of what is gone are dropped, the others counted", func(f *Fixture) {
 			a, b := f.stored(), f.stored()
 			f.must(f.Doom(f.ctx(), b.ID))
-			f.must(f.Count(f.ctx(), "j", 0, 1, []media.Tally{
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 1, Tallies: []media.Tally{
 				{Asset: media.NewAssetID(hour), Hour: hour, Views: 1, Last: hour},
 				{Asset: b.ID, Hour: hour, Views: 1, Last: hour},
 				{Asset: a.ID, Hour: hour, Views: 1, Last: hour},
-			}))
+			}}))
 			f.want("it was counted", f.read(a.ID).AccessCount == 1)
 			f.must(f.Forget(f.ctx(), b.ID))
 		}},
 		{"a series is cut at its ends and summed by day", func(f *Fixture) {
 			a := f.stored()
 			for i := range 30 {
-				f.must(f.Count(f.ctx(), "j", int64(i), int64(i)+1, []media.Tally{{Asset: a.ID, Hour: hour.Add(time.Duration(i) * time.Hour), Views: 1, Last: hour}}))
+				f.must(f.Count(f.ctx(), "j", media.Batch{From: int64(i), To: int64(i) + 1, Tallies: []media.Tally{{Asset: a.ID, Hour: hour.Add(time.Duration(i) * time.Hour), Views: 1, Last: hour}}}))
 			}
 			day := time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)
 			got, err := f.Series(f.ctx(), media.Series{Asset: a.ID, From: day, To: day.Add(27 * time.Hour), Bucket: 24 * time.Hour})
@@ -99,7 +99,7 @@ func counts() []Promise {
 			for i := range 1000 {
 				tallies = append(tallies, media.Tally{Asset: a.ID, Hour: hour.Add(time.Duration(i) * time.Hour), Views: 1, Bytes: 2, Last: hour})
 			}
-			f.must(f.Count(f.ctx(), "j", 0, 1000, tallies))
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 1000, Tallies: tallies}))
 			got := f.read(a.ID)
 			f.want("all were counted", got.AccessCount == 1000 && got.BytesServed == 2000)
 		}},

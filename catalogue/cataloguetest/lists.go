@@ -165,7 +165,7 @@ func paging() []Promise {
 			at := f.now()
 			for i := range 23 {
 				a := f.stored(size(int64(i/4)), func(a *media.Asset) { a.CreatedAt = at.Add(time.Duration(i/3) * time.Second) })
-				f.must(f.Count(f.ctx(), "j", int64(i), int64(i)+1, []media.Tally{{Asset: a.ID, Hour: at, Views: int64(i / 5), Last: at}}))
+				f.must(f.Count(f.ctx(), "j", media.Batch{From: int64(i), To: int64(i) + 1, Tallies: []media.Tally{{Asset: a.ID, Hour: at, Views: int64(i / 5), Last: at}}}))
 			}
 			for _, s := range []media.Sort{media.Newest, media.Oldest, media.Largest, media.Smallest, media.MostFetched, media.LeastFetched} {
 				for _, p := range []media.Placement{{}, {Kind: media.Generic}} {

@@ -39,7 +39,7 @@ func TestAServerThatGoesAndComesBack(t *testing.T) {
 		for what, call := range map[string]func() error{
 			"a read":  func() error { _, err := c.Asset(t.Context(), a.ID); return err },
 			"a write": func() error { _, err := begin(); return err },
-			"a count": func() error { return c.Count(t.Context(), "j", 0, 1, nil) },
+			"a count": func() error { return c.Count(t.Context(), "j", media.Batch{To: 1}) },
 			"a ping":  func() error { return c.Ping(t.Context()) },
 		} {
 			start := time.Now()

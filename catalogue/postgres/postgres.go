@@ -68,9 +68,13 @@ func (e *Engine) Dialect() catalogue.Dialect {
 	return catalogue.Dialect{
 		Tallies: `(SELECT r.a AS asset, r.h AS hour, r.v AS views, r.b AS bytes, r.l AS last
 			FROM jsonb_to_recordset($1::jsonb) AS r(a uuid, h bigint, v bigint, b bigint, l bigint)) AS t`,
+		Views: `(SELECT r.a AS asset, r.s AS session, r.t AS at, r.c AS counted
+			FROM jsonb_to_recordset($1::jsonb) AS r(a uuid, s bigint, t bigint, c boolean)) AS t`,
 		Keys:     `SELECT jsonb_array_elements_text($2::jsonb)`,
 		Greatest: "GREATEST",
-		Lock:     `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`,
+		Hold: `SELECT count(*) FROM (SELECT id FROM assets WHERE id IN (SELECT r.id::uuid FROM jsonb_array_elements_text($1::jsonb) AS r(id))
+			ORDER BY id FOR NO KEY UPDATE) AS held`,
+		Lock: `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`,
 	}
 }
 

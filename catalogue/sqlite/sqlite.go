@@ -113,6 +113,8 @@ func (e *Engine) Dialect() catalogue.Dialect {
 	return catalogue.Dialect{
 		Tallies: `(SELECT unhex(value ->> '$.a') AS asset, value ->> '$.h' AS hour, value ->> '$.v' AS views, value ->> '$.b' AS bytes,
 			value ->> '$.l' AS last FROM json_each($1)) AS t`,
+		Views: `(SELECT unhex(value ->> '$.a') AS asset, value ->> '$.s' AS session, value ->> '$.t' AS at, value ->> '$.c' AS counted
+			FROM json_each($1)) AS t`,
 		Keys:     `SELECT value FROM json_each($2)`,
 		Greatest: "MAX",
 	}

@@ -1,0 +1,22 @@
+-- What several nodes decide together: which views count, and whose tickets are worth nothing. One node decides in the same way.
+
+-- +goose Up
+-- Views that nodes offered within the last day, counted or not. An asset that is gone leaves its rows to their age: a foreign key would
+-- cost as much as the insert.
+CREATE TABLE views (
+    asset_id         BLOB     NOT NULL,
+    session          INTEGER  NOT NULL,
+    viewed_at        INTEGER  NOT NULL,
+    counted          INTEGER  NOT NULL,
+    noted_at         INTEGER  NOT NULL,
+    PRIMARY KEY (asset_id, session, viewed_at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX views_noted ON views (noted_at);
+
+-- The signing key whose tickets are denied; -1 is none, as 0 is a key.
+ALTER TABLE denials ADD COLUMN key_id INTEGER NOT NULL DEFAULT -1;
+
+-- +goose Down
+DELETE FROM denials WHERE key_id >= 0; -- without the column they would deny everybody
+ALTER TABLE denials DROP COLUMN key_id;
+DROP TABLE views;
