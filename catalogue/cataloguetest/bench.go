@@ -1,6 +1,7 @@
 package cataloguetest
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,23 +59,46 @@ func Bench(b *testing.B, open Open) {
 			b.ReportMetric(float64(writes.Load())/b.Elapsed().Seconds(), "writes/s")
 		})
 	}
-	b.Run("count 500 tallies", func(b *testing.B) {
-		c := open(b, catalogue.Options{})
-		tallies := make([]media.Tally, 500)
-		hour := time.Now().UTC().Truncate(time.Hour)
-		for i := range tallies {
-			a, _, err := c.Begin(b.Context(), asset(), 0)
-			if err != nil {
-				b.Fatal(err)
+	hour := time.Now().UTC().Truncate(time.Hour)
+	for name, views := range map[string]func(round, i int64) media.View{
+		"count 500 tallies":   nil,
+		"count 500 new views": func(round, i int64) media.View { return media.View{Session: number(round<<16 + i), At: hour} },
+		"count 500 repeated views": func(round, i int64) media.View {
+			return media.View{Session: number(i), At: hour.Add(time.Duration(round))}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := open(b, catalogue.Options{})
+			batch := media.Batch{Tallies: make([]media.Tally, 500), Window: window}
+			for i := range batch.Tallies {
+				a, _, err := c.Begin(b.Context(), asset(), 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				batch.Tallies[i] = media.Tally{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1 << 20, Last: hour}
 			}
-			tallies[i] = media.Tally{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1 << 20, Last: hour}
-		}
-		at := int64(0)
-		for b.Loop() {
-			if err := c.Count(b.Context(), "j", media.Batch{From: at, To: at + 1, Tallies: tallies}); err != nil {
-				b.Fatal(err)
+			for b.Loop() {
+				batch.Views = batch.Views[:0]
+				for i := range batch.Tallies {
+					if views == nil {
+						break
+					}
+					v := views(batch.From, int64(i))
+					v.Asset, batch.Tallies[i].Views = batch.Tallies[i].Asset, 0
+					batch.Views = append(batch.Views, v)
+				}
+				batch.To = batch.From + 1
+				if err := c.Count(b.Context(), "j", batch); err != nil {
+					b.Fatal(err)
+				}
+				batch.From = batch.To
 			}
-			at++
-		}
-	})
+		})
+	}
+}
+
+// number makes a session that is spread like a real one's.
+func number(n int64) (s media.Session) {
+	binary.BigEndian.PutUint64(s[:], uint64(n)*0x9e3779b97f4a7c15) //nolint:gosec // any bits do
+	return s
 }
