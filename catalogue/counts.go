@@ -29,7 +29,7 @@ func writeTexts(d Dialect) texts {
 			SELECT t.asset, t.hour, t.views, t.bytes FROM ` + d.Tallies + ` JOIN assets a ON a.id = t.asset
 			WHERE a.doomed_at = 0 AND (t.views <> 0 OR t.bytes <> 0)
 			ON CONFLICT (asset_id, hour) DO UPDATE SET views = accesses.views + excluded.views, bytes = accesses.bytes + excluded.bytes`,
-		deny: `INSERT INTO denials (` + denialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		deny: `INSERT INTO denials (` + denialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (id) DO UPDATE SET expires_at = ` + d.Greatest + `(denials.expires_at, excluded.expires_at)`,
 		noted: `SELECT v.asset_id, v.session, v.viewed_at, v.counted FROM ` + d.Views + `
 			JOIN views v ON v.asset_id = t.asset AND v.session = t.session AND v.viewed_at > t.at - $2`,

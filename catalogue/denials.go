@@ -2,11 +2,15 @@ package catalogue
 
 import (
 	"context"
+	"math"
 
 	"sluice/media"
 )
 
-const denialColumns = `id, viewer, course_id, asset_id, expires_at, created_by, created_at`
+const denialColumns = `id, viewer, course_id, asset_id, expires_at, created_by, created_at, key_id`
+
+// noKey is the id of no signing key: 0 is one.
+const noKey int64 = -1
 
 const (
 	selectDenial  = `SELECT ` + denialColumns + ` FROM denials WHERE id = $1`
@@ -20,9 +24,13 @@ func (c *Catalogue) Deny(ctx context.Context, d media.Denial) (media.Denial, err
 	if err := checkTexts("id", d.ID, "viewer", d.Viewer, "courseId", d.CourseID, "by", d.By); err != nil {
 		return media.Denial{}, err
 	}
+	key := noKey
+	if d.OfKey {
+		key = int64(d.Key)
+	}
 	var kept media.Denial
 	err := c.write(ctx, Freeing, func(tx Tx) error {
-		_, err := tx.Exec(ctx, c.texts.deny, d.ID, d.Viewer, d.CourseID, d.Asset, micros(d.Until), d.By, micros(d.At))
+		_, err := tx.Exec(ctx, c.texts.deny, d.ID, d.Viewer, d.CourseID, d.Asset, micros(d.Until), d.By, micros(d.At), key)
 		if err != nil {
 			return err
 		}
@@ -75,9 +83,12 @@ func loadDenials(ctx context.Context, q Querier, text string, args ...any) ([]me
 	var found []media.Denial
 	for rows.Next() {
 		var d media.Denial
-		var until, at int64
-		if err = rows.Scan(&d.ID, &d.Viewer, &d.CourseID, &d.Asset, &until, &d.By, &at); err != nil {
+		var until, at, key int64
+		if err = rows.Scan(&d.ID, &d.Viewer, &d.CourseID, &d.Asset, &until, &d.By, &at, &key); err != nil {
 			break
+		}
+		if key >= 0 && key <= math.MaxUint8 {
+			d.OfKey, d.Key = true, uint8(key)
 		}
 		d.Until, d.At = moment(until), moment(at)
 		found = append(found, d)

@@ -77,6 +77,7 @@ func TestRevokingOnTheCommandLine(t *testing.T) {
 	asAdmin := []string{"SLUICE_TOKEN="} // the gateway's own secret is at hand
 	for _, args := range [][]string{
 		{}, {"--list", "--lift", "x"}, {"--viewer", "v1", "--list"}, {"--media", id, "--for", "1h"}, {"--viewer", "v1", "--for", "1ms"}, {"--lift", "x"}, {"--course", "x"},
+		{"--key", "1", "--viewer", "v1"}, {"--key", "1", "--media", id}, {"--key", "1", "--list"},
 	} {
 		if r := c.sluice(asAdmin, append([]string{"revoke"}, args...)...); r.code != 1 || r.out != "" || !strings.Contains(r.err, "\nfix: ") {
 			t.Errorf("revoke %q: %+v", args, r)
@@ -149,4 +150,61 @@ func TestADenialReachesAnotherNodeAndOutlivesTheCatalogue(t *testing.T) {
 	db.Start(t)
 	livetest.Until(t, 20*time.Second, "the other node reads again", func() bool { return strings.Contains(there.s.Output(), "revocations are read again") })
 	both("it is back", 403, 200)
+}
+
+// Two gateways of one ring, and a third that was not told yet that another key signs: what the old key signed is 403 on all of them within
+// a second, what the new one signs plays, and nobody can take out the key that signs.
+func TestADeniedKeyReachesEveryNode(t *testing.T) {
+	t.Parallel()
+	db := livetest.Postgres(t)
+	env := []string{
+		"DB_ENABLED=true", "DB_HOST=" + db.Host(), "DB_PORT=" + strconv.Itoa(db.Port()), "DB_NAME=" + db.NewDatabase(t), "DB_USER=" + db.User(), "DB_PASSWORD=" + db.Password(),
+	}
+	const first, second = "g5T2kP8wQ1zV7nM4xC6bY9rE3sF0hJuL", "A4d7Gj2Lm9Qr5Tw8Zx1Cv6Bn3Mk0PsYe"
+	old := open(t, livetest.Options{Env: append(env[:6:6], "SLUICE_SIGNING_KEYS=0:sign:"+first)})
+	env = append(env[:6:6], "SLUICE_SIGNING_KEYS=1:sign:"+second+",0:verify:"+first)
+	here, there := open(t, livetest.Options{Env: env}), open(t, livetest.Options{Env: env})
+	a := here.want(http.StatusCreated, http.MethodPost, "/api/media", `{"url":"https://videos.example/a.mp4","mimeType":"video/mp4"}`, "Authorization", here.ann, "Content-Type", "application/json")
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(a.body), &made); err != nil {
+		t.Fatal(err)
+	}
+	before, after := old.link(made.ID, "v1"), here.link(made.ID, "v1")
+	for _, c := range []*site{here, there} {
+		c.want(http.StatusFound, http.MethodGet, before, "")
+		c.want(http.StatusFound, http.MethodGet, after, "")
+	}
+	asAdmin := []string{"SLUICE_TOKEN="}
+	if r := here.sluice(asAdmin, "revoke", "--key", "1"); r.code != 1 || !strings.Contains(r.err, "key_signs") || !strings.Contains(r.err, "another key as sign first") {
+		t.Errorf("the key that signs: %+v", r)
+	}
+	if r := here.sluice(nil, "revoke", "--key", "0"); r.code != 1 || !strings.Contains(r.err, "admin_only") {
+		t.Errorf("by an instructor: %+v", r)
+	}
+	r := here.sluice(asAdmin, "revoke", "--key", "0", "--json")
+	since := time.Now()
+	if r.code != 0 || len(values(t, r.out)) != 1 || values(t, r.out)[0]["key"] != 0.0 {
+		t.Fatalf("revoke --key: %+v", r)
+	}
+	checkProblem(t, here.send(http.MethodGet, before, ""), http.StatusForbidden, "link_revoked")
+	for _, c := range []*site{there, old} {
+		livetest.Until(t, time.Second, "another node refuses", func() bool { return c.send(http.MethodGet, before, "").status == http.StatusForbidden })
+	}
+	t.Logf("the other nodes refused after %v", time.Since(since))
+	here.want(http.StatusFound, http.MethodGet, after, "")
+	there.want(http.StatusFound, http.MethodGet, after, "")
+	checkProblem(t, old.send(http.MethodPost, "/api/media/"+made.ID+"/links", `{"viewer":"v2"}`, "Authorization", old.ann, "Content-Type", "application/json"), 503, "signing_key_revoked")
+	if r := there.sluice(asAdmin, "revoke", "--list"); r.code != 0 || !strings.Contains(r.out, "KEY") || strings.Count(r.out, "\n") != 2 || !strings.HasSuffix(r.out, " 0\n") {
+		t.Errorf("revoke --list: %+v", r)
+	}
+	there.s.Kill()
+	db.Stop(t)
+	db.Start(t)
+	there.s.Start()
+	checkProblem(t, there.send(http.MethodGet, before, ""), http.StatusForbidden, "link_revoked")
+	id, _ := values(t, r.out)[0]["id"].(string)
+	if r := there.sluice(asAdmin, "revoke", "--lift", id); r.code != 0 {
+		t.Errorf("revoke --lift: %+v", r)
+	}
+	there.want(http.StatusFound, http.MethodGet, before, "")
 }

@@ -64,7 +64,7 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 		t.Fatal(err)
 	}
 	problems := gateway.NewProblems(logger)
-	w.denied = playback.NewDenylist(&denials{}, playback.DenylistOptions{Now: clock})
+	w.denied = playback.NewDenylist(&denials{}, playback.DenylistOptions{Now: clock, Signer: signer(2)})
 	o := gateway.Options{Now: clock, Logger: logger}
 	if change != nil {
 		change(&o)

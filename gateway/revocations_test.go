@@ -35,6 +35,48 @@ func (s *denials) Lift(_ context.Context, id string) error {
 
 func (s *denials) DropDenials(context.Context) error { return nil }
 
+// signer is a playback.Signer of one key.
+type signer uint8
+
+func (s signer) Signer() uint8 { return uint8(s) }
+
+func TestRevocationsOfKeys(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	root := as("root", "admin")
+	var made gateway.Revocation
+	for _, body := range []string{`{"key":0}`, `{"key":0,"expiresIn":60}`} {
+		resp, answer := w.do("POST", "/api/revocations", body, root)
+		if err := json.Unmarshal([]byte(answer), &made); err != nil || resp.StatusCode != 201 || made.Key == nil || *made.Key != 0 || made.ID == "" {
+			t.Fatalf("%s: got %d %s, %v", body, resp.StatusCode, answer, err)
+		}
+	}
+	if _, body := w.do("GET", "/api/revocations", "", root); strings.Count(body, `"key":0`) != 1 || strings.Contains(body, "viewer") {
+		t.Errorf("listed: %s", body)
+	}
+	for body, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		`{"key":2}`:               {409, "key_signs"},
+		`{"key":1,"viewer":"u1"}`: {400, "key_not_alone"},
+		`{"key":1,"mediaId":"` + idOf(1).String() + `"}`: {400, "key_not_alone"},
+		`{"key":256}`:       {400, ""},
+		`{"key":-1}`:        {400, ""},
+		`{"key":1.5}`:       {400, ""},
+		`{"key":"1"}`:       {400, ""},
+		`{"key":null}`:      {400, ""},
+		`{"key":1,"key":2}`: {400, ""},
+	} {
+		if resp, answer := w.do("POST", "/api/revocations", body, root); resp.StatusCode != want.status || !strings.Contains(answer, want.code) {
+			t.Errorf("%s: got %d %s, want %+v", body, resp.StatusCode, answer, want)
+		}
+	}
+	if resp, body := w.do("DELETE", "/api/revocations/"+made.ID, "", root); resp.StatusCode != 204 {
+		t.Errorf("lift: got %d %s", resp.StatusCode, body)
+	}
+}
+
 func TestRevocationsComeAndGo(t *testing.T) {
 	t.Parallel()
 	w := setup(t, nil)

@@ -32,7 +32,7 @@ type Links interface {
 	Link(ctx context.Context, p media.Principal, id media.AssetID, lr playback.LinkRequest) (playback.Link, error)
 }
 
-// Revocations takes back links that were given to a viewer or for a course.
+// Revocations takes back links that were given to a viewer, for a course or with a key.
 type Revocations interface {
 	Deny(ctx context.Context, p media.Principal, q playback.DenialRequest) (media.Denial, error)
 	Denials(ctx context.Context, p media.Principal) ([]media.Denial, error)

@@ -118,3 +118,26 @@ func TestSessionOf(t *testing.T) {
 		t.Errorf("the session %q shows the viewer", a)
 	}
 }
+
+// The ids of denials are the names of rows that are there: they stay.
+func TestDenialIDsAreForEver(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, c := range []struct {
+		d    media.Denial
+		want string
+	}{
+		{media.Denial{Viewer: "ann"}, "b5a51c8749a09d2a922804e7a37d711e"},
+		{media.Denial{Viewer: "ann", Key: 7}, "b5a51c8749a09d2a922804e7a37d711e"}, // without OfKey it names none
+		{media.Denial{Viewer: "ann", CourseID: "507f1f77bcf86cd799439011", Asset: media.AssetID{1}}, "55a7961a1e738b794897a3e52e2099ca"},
+		{media.Denial{OfKey: true}, "6bf4f5d2adbb2555538bb990964cd854"},
+		{media.Denial{OfKey: true, Key: 255}, ""},
+		{media.Denial{}, ""},
+	} {
+		got := c.d.DenialID()
+		if c.want != "" && got != c.want || c.d.Key != 7 && seen[got] {
+			t.Errorf("%+v: got %s, want %s", c.d, got, c.want)
+		}
+		seen[got] = true
+	}
+}

@@ -21,4 +21,5 @@ type Ticket struct {
 	Session Session   // who watches
 	Own     bool      // the viewer owns the asset: not counted
 	Public  bool      // given to a stranger: holds while the asset is public
+	Key     uint8     // the id of the key that signed it, as whoever verified it says
 }

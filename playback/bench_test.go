@@ -220,15 +220,16 @@ func BenchmarkDenylist(b *testing.B) {
 		}
 		full = append(full, d)
 	}
-	for name, list := range map[string]listed{"empty": nil, "one viewer": full[:1], "10,000 of four shapes": full} {
+	for name, list := range map[string]listed{"empty": nil, "one viewer": full[:1], "10,000 of four shapes": full, "one key": {{OfKey: true, Key: 1, Until: until}}} {
 		b.Run(name, func(b *testing.B) {
 			l := NewDenylist(list, DenylistOptions{})
 			if err := l.Load(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
+			t := media.Ticket{Session: media.Session{1}, Key: 2}
 			for b.Loop() {
-				if l.covers(media.Session{1}, &a) {
+				if l.revoked(&t, &a) != nil {
 					b.Fatal("it is not denied")
 				}
 			}

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 	"sluice/media"
 )
 
-// Denylist is who may no longer use tickets that were given: a viewer, a course, or a viewer in a course, each for all media or for one.
+// Denylist is which tickets that were given are worth nothing any more: those of a viewer, for a course, or of a viewer in a course, each
+// for all media or for one, and those that one key signed.
 // It is asked at every request and lies in memory whole. What is changed here holds here at once; Run reads what others change, and when
 // there is nothing to be read the last list known stays in force. A nil Denylist denies nothing.
 type Denylist struct {
@@ -30,6 +32,7 @@ type DenylistOptions struct {
 	MaxLink time.Duration    // the longest link that is signed (LinkOptions.Max), which a denial outlives unless told otherwise; zero: 7 days
 	Every   time.Duration    // between readings; zero: 500 ms
 	Limit   int              // denials at a time; zero: 10,000
+	Signer  Signer           // whose key is not revoked while it signs; nil: nothing is signed here
 	Now     func() time.Time // nil: time.Now
 	Logger  *slog.Logger     // nil: discards
 }
@@ -49,6 +52,7 @@ type denied struct {
 	list   []media.Denial // oldest first
 	until  map[whom]int64 // Unix nanoseconds
 	shapes []shape        // of the keys in until
+	keys   [256]int64     // Unix nanoseconds by the id of a signing key; 0: not denied
 }
 
 // whom is what a denial covers; what is zero covers all.
@@ -136,6 +140,10 @@ func (l *Denylist) keep(list []media.Denial) {
 	}
 	k := &denied{list: list, until: make(map[whom]int64, len(list))}
 	for _, d := range list {
+		if d.OfKey {
+			k.keys[d.Key] = max(k.keys[d.Key], d.Until.UnixNano())
+			continue
+		}
 		w := whom{session: media.SessionOf(d.Viewer), course: d.CourseID, asset: d.Asset}
 		s := shape{session: w.session != media.Session{}, course: w.course != "", asset: !w.asset.IsZero()}
 		if !s.session && !s.course {
@@ -146,7 +154,34 @@ func (l *Denylist) keep(list []media.Denial) {
 		}
 		k.until[w] = max(k.until[w], d.Until.UnixNano())
 	}
+	silent := l.mayNotSign() != nil
 	l.known.Store(k)
+	if !silent && l.mayNotSign() != nil {
+		l.o.Logger.Error("the key that signs here is revoked: no link is signed until another is configured", slog.Int("key", int(l.o.Signer.Signer())))
+	}
+}
+
+// revoked reports whether a ticket that verified is denied.
+func (l *Denylist) revoked(t *media.Ticket, a *media.Asset) error {
+	if l == nil {
+		return nil
+	}
+	if until := l.known.Load().keys[t.Key]; until != 0 && l.o.Now().UnixNano() < until {
+		return &media.Error{Kind: media.Forbidden, Code: "link_revoked", Detail: "links like this one are revoked: ask for a new one"}
+	}
+	if l.covers(t.Session, a) {
+		return errRevoked()
+	}
+	return nil
+}
+
+// mayNotSign says why nothing is to be signed here: the key that signs was revoked by a node that signs with another one, and what it
+// signs would be refused everywhere.
+func (l *Denylist) mayNotSign() error {
+	if l == nil || l.o.Signer == nil || l.o.Now().UnixNano() >= l.known.Load().keys[l.o.Signer.Signer()] {
+		return nil
+	}
+	return &media.Error{Kind: media.Unavailable, Code: "signing_key_revoked", Detail: "links cannot be signed here: the key that signs is revoked"}
 }
 
 // covers reports whether tickets of a viewer for an asset are denied.
@@ -192,15 +227,18 @@ func errRevoked() error {
 	return &media.Error{Kind: media.Forbidden, Code: "link_revoked", Detail: "links of this viewer or to this media are revoked"}
 }
 
-// DenialRequest says whose tickets shall be worth nothing. Viewer or CourseID is needed; all that is set must fit.
+// DenialRequest says which tickets shall be worth nothing. Viewer or CourseID is needed, and all that is set must fit; or OfKey alone.
 type DenialRequest struct {
+	OfKey     bool // of the key that has the id Key
+	Key       uint8
 	Viewer    string
 	CourseID  string
 	Asset     media.AssetID
 	ExpiresIn time.Duration // zero: as long as a link signed now may live
 }
 
-// Deny denies from now on. Admins only: it reaches beyond what others own. Denied again, the later end holds.
+// Deny denies from now on. Admins only: it reaches beyond what others own. Denied again, the later end holds. The key that signs is
+// media.Conflict: every new link would be dead.
 func (l *Denylist) Deny(ctx context.Context, p media.Principal, q DenialRequest) (media.Denial, error) {
 	if err := adminsOnly(p); err != nil {
 		return media.Denial{}, err
@@ -209,7 +247,7 @@ func (l *Denylist) Deny(ctx context.Context, p media.Principal, q DenialRequest)
 		return media.Denial{}, err
 	}
 	now := l.o.Now().UTC().Truncate(time.Microsecond)
-	d := media.Denial{Viewer: q.Viewer, CourseID: q.CourseID, Asset: q.Asset, Until: now.Add(q.ExpiresIn), By: p.Subject, At: now}
+	d := media.Denial{OfKey: q.OfKey, Key: q.Key, Viewer: q.Viewer, CourseID: q.CourseID, Asset: q.Asset, Until: now.Add(q.ExpiresIn), By: p.Subject, At: now}
 	d.ID = d.DenialID()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -232,8 +270,16 @@ func (l *Denylist) settle(q *DenialRequest) error {
 	bad := func(code, field, detail string) error {
 		return &media.Error{Kind: media.Invalid, Code: code, Field: field, Detail: detail}
 	}
-	if q.Viewer == "" && q.CourseID == "" {
-		return bad("nobody_named", "viewer", "a revocation names a viewer or a course; links of one media are revoked by themselves")
+	switch {
+	case q.OfKey && (q.Viewer != "" || q.CourseID != "" || !q.Asset.IsZero()):
+		return bad("key_not_alone", "key", "a key is revoked by itself: everything it signed")
+	case q.OfKey && l.o.Signer != nil && l.o.Signer.Signer() == q.Key:
+		return &media.Error{
+			Kind: media.Conflict, Code: "key_signs", Field: "key",
+			Detail: fmt.Sprintf("key %d signs now: configure another key as sign first; key %d goes to verify", q.Key, q.Key),
+		}
+	case !q.OfKey && q.Viewer == "" && q.CourseID == "":
+		return bad("nobody_named", "viewer", "a revocation names a viewer, a course or a key; links of one media are revoked by themselves")
 	}
 	if len(q.Viewer) > maxViewer || !utf8.ValidString(q.Viewer) || strings.ContainsFunc(q.Viewer, unicode.IsControl) {
 		return bad("bad_viewer", "viewer", "a viewer has at most 255 bytes and no control characters")
@@ -278,7 +324,7 @@ func adminsOnly(p media.Principal) error {
 		return &media.Error{Kind: media.Unauthenticated, Detail: "this needs a login"}
 	}
 	if !p.Has(media.Admin) {
-		return &media.Error{Kind: media.Forbidden, Code: "admin_only", Detail: "revocations of viewers and courses are for admins"}
+		return &media.Error{Kind: media.Forbidden, Code: "admin_only", Detail: "revocations of viewers, courses and keys are for admins"}
 	}
 	return nil
 }

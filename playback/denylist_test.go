@@ -192,7 +192,7 @@ func TestWhatADenialMayBe(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0).UTC()
 	const week = 7 * 24 * time.Hour
-	denied := playback.NewDenylist(&ledger{}, playback.DenylistOptions{Now: func() time.Time { return now }, Limit: 3})
+	denied := playback.NewDenylist(&ledger{}, playback.DenylistOptions{Now: func() time.Time { return now }, Limit: 3, Signer: signer(1)})
 	for _, tt := range []struct {
 		name string
 		q    playback.DenialRequest
@@ -209,6 +209,10 @@ func TestWhatADenialMayBe(t *testing.T) {
 		{"the longest viewer", playback.DenialRequest{Viewer: strings.Repeat("v", 255)}, nil},
 		{"a year", playback.DenialRequest{Viewer: "ann", ExpiresIn: 366 * 24 * time.Hour}, nil},
 		{"no time given", playback.DenialRequest{Viewer: "bob"}, nil},
+		{"a key and a viewer", playback.DenialRequest{OfKey: true, Key: 2, Viewer: "bob"}, media.Invalid},
+		{"a key and a course", playback.DenialRequest{OfKey: true, Key: 2, CourseID: course}, media.Invalid},
+		{"a key and a media", playback.DenialRequest{OfKey: true, Key: 2, Asset: media.NewAssetID(now)}, media.Invalid},
+		{"the key that signs", playback.DenialRequest{OfKey: true, Key: 1}, media.Conflict},
 		{"one too many", playback.DenialRequest{Viewer: "sue"}, media.Conflict},
 		{"one that is there, of a full list", playback.DenialRequest{Viewer: "bob"}, nil},
 	} {

@@ -104,6 +104,9 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	if l.o.Denied.covers(media.SessionOf(q.Viewer), &a) {
 		return Link{}, errRevoked()
 	}
+	if err := l.o.Denied.mayNotSign(); err != nil {
+		return Link{}, err
+	}
 	return l.sign(a, q, !manages), nil
 }
 
@@ -126,6 +129,9 @@ func (l *Links) Links(ctx context.Context, p media.Principal, requests []LinkFor
 // ContentURL gives the sender of a finished upload a short link to it. Nothing fetched by it is counted.
 func (l *Links) ContentURL(_ context.Context, a media.Asset) (string, error) {
 	if err := playable(a); err != nil {
+		return "", err
+	}
+	if err := l.o.Denied.mayNotSign(); err != nil {
 		return "", err
 	}
 	viewer := a.Owner

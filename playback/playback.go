@@ -231,8 +231,8 @@ func (h *Handler) signed(w http.ResponseWriter, r *http.Request, rest string) {
 		h.problem(w, r, err)
 		return
 	}
-	if h.o.Denied.covers(t.Session, &a) {
-		h.problem(w, r, errRevoked())
+	if err := h.o.Denied.revoked(&t, &a); err != nil {
+		h.problem(w, r, err)
 		return
 	}
 	if t.Public && !a.Public {
@@ -333,7 +333,12 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, rest string) 
 	}
 	session := media.SessionOf(g.Viewer)
 	if h.o.Denied.covers(session, &a) {
-		h.problem(w, r, errRevoked())
+		err = errRevoked()
+	} else {
+		err = h.o.Denied.mayNotSign()
+	}
+	if err != nil {
+		h.problem(w, r, err)
 		return
 	}
 	// The ticket ends with the grant, to the second: the same grant gives the same URL, and never more time than the LMS gave.

@@ -126,6 +126,13 @@ type choices struct {
 
 func open(tb testing.TB, c choices) *house {
 	tb.Helper()
+	ring, err := signing.New([]signing.Key{{ID: 1, Secret: bytes.Repeat([]byte("k"), 32), Use: signing.Sign}}, signing.Options{Now: c.Now})
+	must(tb, err)
+	return openRing(tb, c, ring)
+}
+
+func openRing(tb testing.TB, c choices, ring *signing.Ring) *house {
+	tb.Helper()
 	h := &house{tb: tb, shelf: &shelf{assets: map[media.AssetID]media.Asset{}}, tally: &tally{}}
 	var driver storage.Driver = memory.New()
 	if c.delivery != "" {
@@ -145,8 +152,7 @@ func open(tb testing.TB, c choices) *house {
 	var err error
 	h.store, err = storage.New([]storage.Backend{{Name: "main", Type: media.Local, Driver: driver, Delivery: c.delivery, RedirectTTL: c.ttl}})
 	must(tb, err)
-	h.ring, err = signing.New([]signing.Key{{ID: 1, Secret: bytes.Repeat([]byte("k"), 32), Use: signing.Sign}}, signing.Options{Now: c.Now})
-	must(tb, err)
+	h.ring = ring
 	h.handler, err = playback.New(h.shelf, h.store, h.ring, h.tally, c.Options)
 	must(tb, err)
 	h.links = playback.NewLinks(h.shelf, h.ring, playback.LinkOptions{Now: c.Now, Denied: c.Denied})

@@ -17,6 +17,9 @@ type Accesses interface {
 	Record(a media.Access)
 }
 
+// Signer tells the id of the key that signs tickets: the signing.Ring.
+type Signer interface{ Signer() uint8 }
+
 // Denials keeps who may no longer use tickets that were given, for every node.
 type Denials interface {
 	// Deny keeps a denial by its ID; one that is there already keeps the later end. It gives what is kept.

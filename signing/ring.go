@@ -90,6 +90,9 @@ func New(keys []Key, o Options) (*Ring, error) {
 	return r, nil
 }
 
+// Signer gives the id of the key that signs.
+func (r *Ring) Signer() uint8 { return r.signer.id }
+
 // key is a secret ready to be used. The states are pooled because crypto/hmac keeps the hashed key pads in them: a MAC of a short message
 // then costs two compressions of SHA-256 in place of four, and no allocation.
 type key struct {

@@ -36,7 +36,7 @@ const (
 // Label, head, id and epoch are 52 bytes, which with SHA-256's own padding is still one block.
 const ticketMessage = len(ticketLabel) + ticketHead + 16 + 4
 
-// Sign makes the ticket's text. The expiry is cut to whole seconds. A ticket with a Use other than media's three is signed, and opens
+// Sign makes the ticket's text with the key that signs, whatever t.Key is. The expiry is cut to whole seconds. A ticket with a Use other than media's three is signed, and opens
 // nothing.
 func (r *Ring) Sign(t media.Ticket) string {
 	var raw [ticketSize]byte
@@ -95,6 +95,7 @@ func (r *Ring) Verify(ticket string, asset media.AssetID, epoch uint32) (media.T
 	}
 	t := media.Ticket{
 		Asset: asset, Epoch: epoch, Use: media.Use(raw[2] & flagUse), Expires: expires, Own: raw[2]&flagOwn != 0, Public: raw[2]&flagPublic != 0,
+		Key: k.id,
 	}
 	copy(t.Session[:], raw[8:16])
 	return t, nil

@@ -40,6 +40,7 @@ func TestTicketSaysWhatWasSigned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		want.Key = r.Signer()
 		if d := cmp.Diff(want, got); d != "" {
 			t.Fatalf("-want +got:\n%s", d)
 		}

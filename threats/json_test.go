@@ -129,6 +129,7 @@ func routes(id string) []struct{ method, target, good string } {
 		{"POST", "/api/links", `{"items":[{"id":"` + id + `"}]}`},
 		{"POST", "/api/uploads", `{"maxSize":5}`},
 		{"POST", "/api/revocations", `{"viewer":"nobody at all"}`}, // an admin's
+		{"POST", "/api/revocations", `{"key":255}`},
 	}
 }
 

@@ -41,6 +41,22 @@ func denials() []Promise {
 				f.Fatal(d)
 			}
 		}},
+		{"a denial of a key keeps its id, 0 too, and others have none", func(f *Fixture) {
+			now := f.now().Truncate(time.Microsecond)
+			var want []media.Denial
+			for i, d := range []media.Denial{{OfKey: true}, {OfKey: true, Key: 255}, {Viewer: "ann"}} {
+				d.Until, d.At, d.By, d.ID = now.Add(time.Hour), now.Add(time.Duration(i)*time.Second), "root", d.DenialID()
+				kept, err := f.Deny(f.ctx(), d)
+				f.must(err)
+				f.want("it is kept as it was given", cmp.Equal(d, kept))
+				want = append(want, d)
+			}
+			if d := cmp.Diff(want, f.denials()); d != "" {
+				f.Fatal(d)
+			}
+			f.must(f.Lift(f.ctx(), want[0].ID))
+			f.want("the others stay", cmp.Equal(want[1:], f.denials()))
+		}},
 		{"a denial made again is the one that is there, and never ends earlier", func(f *Fixture) {
 			first := f.deny("ann", time.Hour)
 			later, earlier := f.deny("ann", 2*time.Hour), f.deny("ann", time.Minute)

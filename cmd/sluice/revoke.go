@@ -16,8 +16,9 @@ type revokeCommand struct {
 	Viewer string        `help:"Of this viewer, as links name viewers."`
 	Course string        `help:"Of media that belong to this course."`
 	Media  string        `help:"Of this media; alone: of everybody, for good."`
+	Key    *uint8        `placeholder:"ID" help:"That the signing key of this id signed."`
 	For    time.Duration `help:"How long no link of them plays; default: as long as a link signed now may live."`
-	List   bool          `help:"List the revocations of viewers and courses."`
+	List   bool          `help:"List the revocations of viewers, courses and keys."`
 	Lift   string        `placeholder:"ID" help:"End one of those: links that are not over play again."`
 	JSON   bool          `name:"json" help:"As JSON."`
 }
@@ -31,6 +32,7 @@ func (revokeCommand) Help() string {
   sluice revoke --viewer u1 --media ID            the same for one media
   sluice revoke --viewer u1 --course 507f1f77bcf86cd799439011
   sluice revoke --course 507f1f77bcf86cd799439011 --for 1h
+  sluice revoke --key 1                           every link that key 1 signed, once another key signs
   sluice revoke --list
   sluice revoke --lift ID`
 }
@@ -41,24 +43,28 @@ type revocation struct {
 	Viewer    string    `json:"viewer,omitempty"`
 	CourseID  string    `json:"courseId,omitempty"`
 	MediaID   string    `json:"mediaId,omitempty"`
+	Key       *int64    `json:"key,omitempty"`
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // Run revokes, lists or lifts.
 func (c *revokeCommand) Run(ctx context.Context, s surroundings) error {
 	const fix = "sluice revoke --help shows examples"
-	named, ways := c.Viewer != "" || c.Course != "" || c.Media != "", 0
+	named, ways := c.Viewer != "" || c.Course != "" || c.Media != "" || c.Key != nil, 0
 	for _, asked := range []bool{named, c.List, c.Lift != ""} {
 		if asked {
 			ways++
 		}
 	}
 	if ways != 1 {
-		return refuse(nil, fix, "give one of: whose links to revoke (--viewer, --course, --media), --list, --lift")
+		return refuse(nil, fix, "give one of: whose links to revoke (--viewer, --course, --media, --key), --list, --lift")
 	}
-	alone := c.Viewer == "" && c.Course == ""
+	if c.Key != nil && (c.Viewer != "" || c.Course != "" || c.Media != "") {
+		return refuse(nil, fix, "--key stands alone: it revokes every link that the key signed")
+	}
+	alone := c.Viewer == "" && c.Course == "" && c.Key == nil
 	if c.For != 0 && (!named || alone) {
-		return refuse(nil, fix, "--for belongs to --viewer and --course: links of a media alone are revoked for good")
+		return refuse(nil, fix, "--for belongs to --viewer, --course and --key: links of a media alone are revoked for good")
 	}
 	if c.For != 0 && c.For < time.Second {
 		return refuse(nil, "give a time as --for 2h", "a revocation for %v is of no use", c.For)
@@ -88,6 +94,9 @@ func (c *revokeCommand) Run(ctx context.Context, s surroundings) error {
 			in[name] = v
 		}
 	}
+	if c.Key != nil {
+		in["key"] = *c.Key
+	}
 	if c.For != 0 {
 		in["expiresIn"] = int64(c.For / time.Second)
 	}
@@ -115,7 +124,7 @@ func (c *revokeCommand) list(ctx context.Context, s surroundings, cl *client) er
 	}
 	w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		say(w, "ID\tUNTIL\tVIEWER\tCOURSE\tMEDIA\n")
+		say(w, "ID\tUNTIL\tVIEWER\tCOURSE\tMEDIA\tKEY\n")
 	}
 	for _, raw := range out.Items {
 		if c.JSON {
@@ -130,7 +139,11 @@ func (c *revokeCommand) list(ctx context.Context, s surroundings, cl *client) er
 		}
 		// A viewer's name is a stranger's text: quoted, it cannot steer the terminal.
 		name := strconv.Quote(first(r.Viewer, "-"))
-		say(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.ExpiresAt.Local().Format("2006-01-02 15:04"), name[1:len(name)-1], first(r.CourseID, "-"), first(r.MediaID, "-"))
+		key := "-"
+		if r.Key != nil {
+			key = strconv.FormatInt(*r.Key, 10)
+		}
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.ExpiresAt.Local().Format("2006-01-02 15:04"), name[1:len(name)-1], first(r.CourseID, "-"), first(r.MediaID, "-"), key)
 	}
 	return w.Flush()
 }

@@ -100,7 +100,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	problems := gateway.NewProblems(log)
-	a.denied = playback.NewDenylist(a.catalogue, playback.DenylistOptions{MaxLink: c.Links.MaxTTL, Logger: log})
+	a.denied = playback.NewDenylist(a.catalogue, playback.DenylistOptions{MaxLink: c.Links.MaxTTL, Signer: ring, Logger: log})
 	a.player, err = playback.New(a.assets, store, ring, a.counter, playback.Options{
 		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Denied: a.denied, Logger: log,
 	})
