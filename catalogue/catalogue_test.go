@@ -127,6 +127,8 @@ func TestTheSuiteFindsBrokenEngines(t *testing.T) {
 		{"views are forgotten at once", "a view is remembered for a day after it was noted, however old", broken{rewrite: replace("WHERE noted_at < $1", "WHERE noted_at < $1 + 100000000000")}},
 		{"views are kept for ever", "a view is remembered for a day after it was noted, however old", broken{rewrite: replace("DELETE FROM views WHERE", "DELETE FROM views WHERE FALSE AND")}},
 		{"key 0 is taken for none", "a denial of a key keeps its id, 0 too, and others have none", broken{rewrite: replace("$6, $7, $8)", "$6, $7, CASE $8 WHEN 0 THEN -1 ELSE $8 END)")}},
+		{"a claim is taken over", "who claims a request first acts, and others are told so", broken{rewrite: replace("WHERE replays.made_at < $5 OR", "WHERE TRUE OR replays.made_at < $5 OR")}},
+		{"answers are for ever", "an answer is kept byte for byte, for a day", broken{rewrite: replace("replays.made_at < $5 OR", "$5 < 0 OR")}},
 		{"grants are forgotten", "an upload grant opens one upload, ever", broken{rewrite: replace("INSERT INTO grants", "INSERT OR REPLACE INTO grants")}},
 		{"the next image is any", "deleting the main image promotes the next by position", broken{rewrite: replace("ORDER BY position, created_at", "ORDER BY created_at")}},
 		{"pages overlap", "each sort pages through all, once, in order", broken{rewrite: replace("a.id) > (", "a.id) >= (")}},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -466,5 +467,33 @@ func TestHealth(t *testing.T) {
 	forged := c.want(200, "GET", "/livez", "", "X-Request-Id", "a b\tc")
 	if given.get("X-Request-Id") != "mine-1.2_3" || forged.get("X-Request-Id") == "a b\tc" || forged.get("X-Request-Id") == "" {
 		t.Errorf("request ids: %q, %q", given.get("X-Request-Id"), forged.get("X-Request-Id"))
+	}
+}
+
+// Answers to an Idempotency-Key outlive a kill, and hold on every node.
+func TestAnIdempotencyKeyHoldsOverNodesAndKills(t *testing.T) {
+	t.Parallel()
+	db := livetest.Postgres(t)
+	env := []string{
+		"DB_ENABLED=true", "DB_HOST=" + db.Host(), "DB_PORT=" + strconv.Itoa(db.Port()), "DB_NAME=" + db.NewDatabase(t), "DB_USER=" + db.User(), "DB_PASSWORD=" + db.Password(),
+		"SLUICE_SIGNING_KEYS=1:sign:g5T2kP8wQ1zV7nM4xC6bY9rE3sF0hJuL",
+	}
+	embedded, here := open(t, livetest.Options{}), open(t, livetest.Options{Env: env})
+	for name, nodes := range map[string][2]*site{"embedded": {embedded, embedded}, "two nodes": {here, open(t, livetest.Options{Env: env})}} {
+		for target, body := range map[string]string{"/api/media": `{"url":"https://a.example/x.mp4"}`, "/api/uploads": `{"maxSize":1000}`} {
+			ask := func(c *site, body string) answer {
+				return c.send(http.MethodPost, target, body, "Authorization", c.ann, "Content-Type", "application/json", "Idempotency-Key", "key of "+target)
+			}
+			first := ask(nodes[0], body)
+			nodes[0].s.Kill()
+			nodes[0].s.Start()
+			for _, c := range nodes {
+				if a := ask(c, body); first.status != 201 || a.status != 201 || a.body != first.body || a.get("Idempotent-Replayed") != "true" {
+					t.Errorf("%s, %s: got %d %s, then %d %s", name, target, first.status, first.body, a.status, a.body)
+				}
+			}
+			other := map[string]string{"/api/media": `{"url":"https://b.example/x.mp4"}`, "/api/uploads": `{"maxSize":2000}`}[target]
+			checkProblem(t, ask(nodes[1], other), http.StatusConflict, "idempotency_key_reused")
+		}
 	}
 }

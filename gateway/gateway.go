@@ -28,6 +28,7 @@ type Needs struct {
 	Reports     Reports
 	Grants      Grants
 	Revocations Revocations
+	Answers     Answers      // nil: the answers to an Idempotency-Key last as long as this process
 	Uploads     http.Handler // mounted bare at /files and /files/
 	Playback    Playback     // mounted bare at /p/, /m/ and /play/
 	Auth        *Authenticator

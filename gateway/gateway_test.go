@@ -47,6 +47,11 @@ type world struct {
 
 func setup(t *testing.T, change func(*gateway.Options)) *world {
 	t.Helper()
+	return setupWith(t, change, nil)
+}
+
+func setupWith(t *testing.T, change func(*gateway.Options), answers gateway.Answers) *world {
+	t.Helper()
 	w := &world{t: t, shelf: newShelf(), log: &lockedBuffer{}}
 	w.counter = &counter{shelf: w.shelf}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -71,7 +76,7 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 	}
 	w.g, err = gateway.New(gateway.Needs{
 		Media: curation.New(w.shelf, noBytes{}, curation.Options{Now: clock}),
-		Links: playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied,
+		Links: playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied, Answers: answers,
 		Counter: w.counter, Reports: analytics.NewReports(counts{}, w.shelf, w.counter, analytics.ReportOptions{Now: clock}), Grants: grants{},
 		Uploads:  bareHandler("uploads"),
 		Playback: bareHandler("playback"), Auth: auth, Problems: problems,

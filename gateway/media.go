@@ -165,12 +165,12 @@ func once[T any](ctx context.Context, g *Gateway, operation, key string, body an
 		return answer, false, err
 	}
 	scope := strings.Join([]string{operation, p.Subject, key}, "\x00") // no subject holds a NUL
-	v, again, err := g.replays.do(ctx, []byte(scope), request, func() (any, error) { return act() })
+	v, again, err := g.replays.do(ctx, []byte(scope), request, func() (any, error) { return shared(ctx, g, scope, request, act) })
 	if err != nil {
 		return answer, false, err
 	}
-	answer, _ = v.(T)
-	return answer, again, nil
+	s, _ := v.(settled[T])
+	return s.answer, again || s.again, nil
 }
 
 // IDInput is the id in a path; exported, since huma passes over what it cannot set.

@@ -11,7 +11,8 @@ import (
 )
 
 // replays remembers the answers to requests that came with an Idempotency-Key, so that a client that never saw the answer may ask again
-// and nothing is made twice. It is bounded in number and age, and lives in this process: after a restart a repeated request acts anew.
+// and nothing is made twice. It is bounded in number and age, and lives in this process: Answers are what other nodes know, and the next
+// process.
 type replays struct {
 	limit int
 	now   func() time.Time
@@ -53,9 +54,7 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 		r := replayIn(e)
 		rs.mu.Unlock()
 		if r.print != sum {
-			return nil, false, &media.Error{
-				Kind: media.Conflict, Code: "idempotency_key_reused", Field: "header.Idempotency-Key", Detail: "this Idempotency-Key came before with another request",
-			}
+			return nil, false, errKeyReused()
 		}
 		select {
 		case <-r.done:
@@ -89,6 +88,12 @@ func (rs *replays) do(ctx context.Context, key, request []byte, act func() (any,
 		r.answer, r.failed = answer, false
 	}
 	return answer, false, err
+}
+
+func errKeyReused() error {
+	return &media.Error{
+		Kind: media.Conflict, Code: "idempotency_key_reused", Field: "header.Idempotency-Key", Detail: "this Idempotency-Key came before with another request",
+	}
 }
 
 // drop forgets one; the caller holds mu.

@@ -51,6 +51,19 @@ type Counter interface {
 	Flush(ctx context.Context) error
 }
 
+// Answers keeps the answers to requests that came with an Idempotency-Key, for every node.
+type Answers interface {
+	// ClaimReplay takes a request for r.Claim to act on, and gives what is there then: that claim, or who came first with its answer once
+	// there is one. A claim that is not answered within lease is free again, an answer after a day.
+	ClaimReplay(ctx context.Context, r media.Replay, lease time.Duration) (media.Replay, error)
+
+	// KeepReplay keeps the answer of r.Claim, if that still has the request.
+	KeepReplay(ctx context.Context, r media.Replay) error
+
+	// DropReplay gives a request free that r.Claim has and did not answer.
+	DropReplay(ctx context.Context, r media.Replay) error
+}
+
 // Reports answers how often media were fetched.
 type Reports interface {
 	Media(ctx context.Context, p media.Principal, s media.Series) (analytics.Report, error)

@@ -107,8 +107,8 @@ func (g *Gateway) createGrant(ctx context.Context, in *grantInput) (*grantOutput
 		grant.Placement = &place
 	}
 	type minted struct {
-		token   string
-		expires time.Time
+		Token   string
+		Expires time.Time
 	}
 	m, again, err := once(ctx, g, "create-grant", in.Key, b, func() (minted, error) {
 		token, expires, err := g.n.Grants.Grant(ctx, p, grant, time.Duration(b.ExpiresIn)*time.Second)
@@ -117,7 +117,7 @@ func (g *Gateway) createGrant(ctx context.Context, in *grantInput) (*grantOutput
 	if err != nil {
 		return nil, err
 	}
-	return &grantOutput{Replayed: replayed(again), Body: Grant{Grant: m.token, ExpiresAt: utc(m.expires), UploadURL: g.absolute("/files/")}}, nil
+	return &grantOutput{Replayed: replayed(again), Body: Grant{Grant: m.Token, ExpiresAt: utc(m.Expires), UploadURL: g.absolute("/files/")}}, nil
 }
 
 // Me is who asks.

@@ -121,7 +121,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Logger: log}),
 		Links: links, Counter: a.counter,
 		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
-		Grants:  a.uploads, Revocations: a.denied, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
+		Grants:  a.uploads, Revocations: a.denied, Answers: a.catalogue, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),

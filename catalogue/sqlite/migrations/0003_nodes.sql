@@ -1,4 +1,4 @@
--- What several nodes decide together: which views count, and whose tickets are worth nothing. One node decides in the same way.
+-- What several nodes decide together: which views count, whose tickets are worth nothing, and which requests were made before. One node decides in the same way.
 
 -- +goose Up
 -- Views that nodes offered within the last day, counted or not. An asset that is gone leaves its rows to their age: a foreign key would
@@ -16,7 +16,19 @@ CREATE INDEX views_noted ON views (noted_at);
 -- The signing key whose tickets are denied; -1 is none, as 0 is a key.
 ALTER TABLE denials ADD COLUMN key_id INTEGER NOT NULL DEFAULT -1;
 
+-- Answers to requests that came with an Idempotency-Key; without one while the first of them runs. Ids and answers tell nothing to who does
+-- not know the key.
+CREATE TABLE replays (
+    id               TEXT     NOT NULL PRIMARY KEY,
+    request          TEXT     NOT NULL,
+    claim            TEXT     NOT NULL,
+    answer           BLOB,
+    made_at          INTEGER  NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replays_made ON replays (made_at);
+
 -- +goose Down
+DROP TABLE replays;
 DELETE FROM denials WHERE key_id >= 0; -- without the column they would deny everybody
 ALTER TABLE denials DROP COLUMN key_id;
 DROP TABLE views;
