@@ -51,7 +51,7 @@ type Report struct {
 	From           time.Time     `json:"from"` // included; the start of a bucket
 	To             time.Time     `json:"to"`   // excluded; the end of a bucket
 	Bucket         string        `json:"bucket"`
-	CountedUntil   time.Time     `json:"countedUntil,omitzero"` // every access until then is in the numbers; absent: not known
+	CountedUntil   time.Time     `json:"countedUntil,omitzero"` // every access to this node until then is in the numbers; absent: not known
 	AccessCount    int64         `json:"accessCount"`
 	BytesServed    int64         `json:"bytesServed"`
 	LastAccessedAt time.Time     `json:"lastAccessedAt,omitzero"`

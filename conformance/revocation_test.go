@@ -76,8 +76,16 @@ func TestRevokingOnTheCommandLine(t *testing.T) {
 	u, other := c.link(id, "v1"), c.link(id, "v2")
 	asAdmin := []string{"SLUICE_TOKEN="} // the gateway's own secret is at hand
 	for _, args := range [][]string{
-		{}, {"--list", "--lift", "x"}, {"--viewer", "v1", "--list"}, {"--media", id, "--for", "1h"}, {"--viewer", "v1", "--for", "1ms"}, {"--lift", "x"}, {"--course", "x"},
-		{"--key", "1", "--viewer", "v1"}, {"--key", "1", "--media", id}, {"--key", "1", "--list"},
+		{},
+		{"--list", "--lift", "x"},
+		{"--viewer", "v1", "--list"},
+		{"--media", id, "--for", "1h"},
+		{"--viewer", "v1", "--for", "1ms"},
+		{"--lift", "x"},
+		{"--course", "x"},
+		{"--key", "1", "--viewer", "v1"},
+		{"--key", "1", "--media", id},
+		{"--key", "1", "--list"},
 	} {
 		if r := c.sluice(asAdmin, append([]string{"revoke"}, args...)...); r.code != 1 || r.out != "" || !strings.Contains(r.err, "\nfix: ") {
 			t.Errorf("revoke %q: %+v", args, r)

@@ -41,7 +41,7 @@ type MediaReport struct {
 	From         time.Time      `json:"from" doc:"Widened to whole buckets"`
 	To           time.Time      `json:"to"`
 	Bucket       string         `json:"bucket" enum:"hour,day,week"`
-	CountedUntil *time.Time     `json:"countedUntil,omitempty" doc:"Every access until then is in; absent when that is not known"`
+	CountedUntil *time.Time     `json:"countedUntil,omitempty" doc:"Every access to this node until then is in, and those to other nodes but for their last second; absent when that is not known"`
 	AccessCount  int64          `json:"accessCount"`
 	BytesServed  int64          `json:"bytesServed"`
 	LastAccessed *time.Time     `json:"lastAccessedAt,omitempty"`
