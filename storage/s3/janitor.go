@@ -2,9 +2,12 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"sync"
 
-	"sluice/media"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // janitor removes, behind the backs of requests, what is of no use any more. What it does not get to is found by Tidy.
@@ -27,9 +30,7 @@ func (j *janitor) start(ctx context.Context, d *Driver) {
 			for {
 				select {
 				case names := <-j.work:
-					for _, name := range names {
-						j.remove(ctx, d, name)
-					}
+					j.remove(ctx, d, names)
 				case <-ctx.Done():
 					return
 				}
@@ -42,11 +43,32 @@ func (j *janitor) start(ctx context.Context, d *Driver) {
 	})
 }
 
-func (j *janitor) remove(ctx context.Context, d *Driver, name string) {
-	err := d.remove(ctx, name)
-	if err != nil && ctx.Err() == nil && media.KindOf(err) != media.NotFound {
-		d.log.DebugContext(ctx, "a piece of an upload stays for now", "error", err)
+func (j *janitor) remove(ctx context.Context, d *Driver, names []string) {
+	err := d.removeAll(ctx, names)
+	if err != nil && ctx.Err() == nil {
+		d.log.DebugContext(ctx, "pieces of an upload stay for now", "pieces", len(names), "error", err)
 	}
+}
+
+// removeAll removes up to 1,000 objects by one request, or by one each where the server knows no other way.
+func (d *Driver) removeAll(ctx context.Context, names []string) error {
+	if len(names) > 1 {
+		ctx, cancel := context.WithTimeout(ctx, callWait)
+		defer cancel()
+		list := make([]types.ObjectIdentifier, len(names))
+		for i := range names {
+			list[i].Key = &names[i]
+		}
+		_, err := d.api.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &d.o.Bucket, Delete: &types.Delete{Objects: list, Quiet: aws.Bool(true)}})
+		if err == nil {
+			return nil
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, d.remove(ctx, name))
+	}
+	return errors.Join(errs...)
 }
 
 // drop has segments removed; nil is nothing.

@@ -58,8 +58,8 @@ type segment struct {
 
 const (
 	stateVersion = 1
-	inlineMax    = 256 << 10 // bytes of a tail that lie in the state itself
-	maxState     = 1 << 20
+	inlineMax    = 1 << 20 // bytes of a tail that lie in the state itself: one request in place of two
+	maxState     = inlineMax + 1<<20
 	reserve      = 32 // part numbers that an append takes at a time
 )
 
