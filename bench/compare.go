@@ -45,7 +45,11 @@ func compare(ctx context.Context, c choices, plan string) error {
 		servers = append(servers, s)
 	}
 	fmt.Println("| run | server | speed / first | MiB/s | items/s | CPU s/GiB | CPU us/item | peak MiB | ok |\n|-|-|-|-|-|-|-|-|-|")
-	for _, l := range loads() {
+	all := loads()
+	if c.s3 {
+		all = s3Loads()
+	}
+	for _, l := range all {
 		if !slices.ContainsFunc(strings.Split(c.only, ","), func(s string) bool { return strings.HasPrefix(l.name, s) }) {
 			continue
 		}

@@ -28,6 +28,7 @@ type choices struct {
 	out      string
 	quiet    float64
 	keep     bool
+	s3       bool
 }
 
 func main() {
@@ -54,6 +55,7 @@ func run(ctx context.Context, args []string) (err error) {
 	fs.StringVar(&c.config, "config", "", "configuration file for the gateway; default: its defaults")
 	fs.StringVar(&c.out, "out", "", "file for every result as JSON")
 	fs.Float64Var(&c.quiet, "quiet", 0.25, "loadgen repeats a run while others use more than this many cores")
+	fs.BoolVar(&c.s3, "s3", false, "measure uploads to an S3 server, beside tusd on the same one, in place of the other runs")
 	fs.BoolVar(&c.keep, "keep", false, "keep the work folder")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -87,7 +89,13 @@ func measure(ctx context.Context, c choices) error {
 			return fmt.Errorf("go %v: %w", args, err)
 		}
 	}
-	if err := makeFiles(c.work); err != nil {
+	if c.s3 {
+		stop, err := startS3(ctx, c.work)
+		if err != nil {
+			return fmt.Errorf("S3 server: %w", err)
+		}
+		defer stop()
+	} else if err := makeFiles(c.work); err != nil {
 		return fmt.Errorf("make files: %w", err)
 	}
 	plan, err := writePlan(c, self)

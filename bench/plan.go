@@ -22,6 +22,7 @@ const (
 	nginxPort    = "27201"
 	sluicePort   = "27202"
 	postgresPort = "27203"
+	s3Port       = "27204"
 )
 
 const (
@@ -87,7 +88,11 @@ func writePlan(c choices, self string) (string, error) {
 	if err := errors.Join(os.MkdirAll(in("tusd-data"), 0o755), writeNginx(c.work)); err != nil {
 		return "", err
 	}
-	text, err := json.MarshalIndent(map[string]any{"peers": peers, "runs": runs()}, "", "  ")
+	planned := runs()
+	if c.s3 {
+		peers, planned = s3Peers(c), s3Runs()
+	}
+	text, err := json.MarshalIndent(map[string]any{"peers": peers, "runs": planned}, "", "  ")
 	if err != nil {
 		return "", err
 	}
