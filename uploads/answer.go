@@ -56,7 +56,7 @@ func (a *answer) problem() error {
 	case "ERR_MISMATCHED_OFFSET":
 		return &media.Error{Kind: media.Conflict, Code: "offset_mismatch", Detail: "Upload-Offset is not where the upload stands", Field: hOffset}
 	case "ERR_UPLOAD_INTERRUPTED":
-		return &media.Error{Kind: media.Conflict, Code: "upload_taken_over", Detail: "a newer request goes on with this upload"}
+		return errTakenOver()
 	case "ERR_SERVER_SHUTDOWN":
 		return errClosing()
 	case "ERR_READ_TIMEOUT", "ERR_CONNECTION_RESET":
@@ -77,6 +77,10 @@ func (a *answer) problem() error {
 		return errLocked()
 	}
 	return media.Wrap(media.Internal, errors.New("tusd answered "+strconv.Itoa(a.status)+" "+a.code), "")
+}
+
+func errTakenOver() error {
+	return &media.Error{Kind: media.Conflict, Code: "upload_taken_over", Detail: "a newer request goes on with this upload"}
 }
 
 // fail answers an error: by Options.Problem to a client that reads JSON, in a line of text to others. Status and headers are the same.

@@ -154,6 +154,10 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request, method string, 
 	if a.failed() {
 		return s.problemOf(w, c, a)
 	}
+	if c.lost && method == http.MethodPatch && !u.asset().State.Finished() {
+		// Another node may have gone on from an offset before these bytes: only it can tell where the upload stands.
+		return errTakenOver()
+	}
 	crash.At("uploads: before answer")
 	out := w.Header()
 	if method == http.MethodPatch {

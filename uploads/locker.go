@@ -21,55 +21,49 @@ type MemoryLocker struct {
 	stall atomic.Int64 // nanoseconds without progress after which a holder is told to yield; 0: 300 ms
 }
 
+// hold is what somebody has, and whoever waits for it needs.
 type hold struct {
 	alive func() time.Time
 	yield func()
-	free  chan struct{} // closed by unlock
+	free  chan struct{} // closed when it is given back
 }
 
 // NewLocker makes a MemoryLocker. The Service it is given to tells it how long a stall is.
 func NewLocker() *MemoryLocker { return &MemoryLocker{held: map[media.AssetID]*hold{}} }
 
 // Lock waits at most 2 s in all. See Locker.
-func (l *MemoryLocker) Lock(ctx context.Context, id media.AssetID, alive func() time.Time, yield func()) (func(), error) {
-	stall := time.Duration(l.stall.Load())
-	if stall == 0 {
-		stall = defaultStall
+func (l *MemoryLocker) Lock(ctx context.Context, id media.AssetID, alive func() time.Time, yield func()) (func() bool, error) {
+	current, unlock := l.take(id, alive, yield)
+	if unlock != nil {
+		return unlock, nil
 	}
-	deadline := time.Now().Add(patience)
-	var told *hold
-	for {
-		current, unlock := l.take(id, alive, yield)
-		if unlock != nil {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for current.await(ctx, l.stallAfter()) {
+		if current, unlock = l.take(id, alive, yield); unlock != nil {
 			return unlock, nil
 		}
-		wait := time.Until(deadline)
-		if current != told {
-			since := time.Since(current.alive())
-			if since >= stall {
-				told = current
-				current.yield()
-			} else {
-				wait = min(wait, stall-since)
-			}
-		}
-		timer := time.NewTimer(max(wait, 0))
-		select {
-		case <-current.free:
-			timer.Stop()
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, errLocked()
-		case <-timer.C:
-			if time.Until(deadline) <= 0 {
-				return nil, errLocked()
-			}
-		}
 	}
+	return nil, errLocked()
 }
 
+// Try waits for nobody. See Locker.
+func (l *MemoryLocker) Try(_ context.Context, id media.AssetID, yield func()) (func() bool, bool) {
+	_, unlock := l.take(id, time.Now, yield)
+	return unlock, unlock != nil
+}
+
+func (l *MemoryLocker) stallAfter() time.Duration {
+	if d := time.Duration(l.stall.Load()); d > 0 {
+		return d
+	}
+	return defaultStall
+}
+
+func (l *MemoryLocker) setStall(d time.Duration) { l.stall.Store(int64(d)) }
+
 // take gives the lock when it is free, else its holder.
-func (l *MemoryLocker) take(id media.AssetID, alive func() time.Time, yield func()) (*hold, func()) {
+func (l *MemoryLocker) take(id media.AssetID, alive func() time.Time, yield func()) (*hold, func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h := l.held[id]; h != nil {
@@ -77,12 +71,34 @@ func (l *MemoryLocker) take(id media.AssetID, alive func() time.Time, yield func
 	}
 	h := &hold{alive: alive, yield: yield, free: make(chan struct{})}
 	l.held[id] = h
-	return nil, sync.OnceFunc(func() {
+	return nil, sync.OnceValue(func() bool {
 		l.mu.Lock()
 		delete(l.held, id)
 		l.mu.Unlock()
 		close(h.free)
+		return true
 	})
+}
+
+// await waits until h is free, and tells its holder to yield once that has made no progress for as long as a stall is. It reports false
+// when ctx ends first.
+func (h *hold) await(ctx context.Context, stall time.Duration) bool {
+	timer := time.NewTimer(max(0, stall-time.Since(h.alive())))
+	defer timer.Stop()
+	for {
+		select {
+		case <-h.free:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			if rest := stall - time.Since(h.alive()); rest > 0 {
+				timer.Reset(rest)
+			} else {
+				h.yield()
+			}
+		}
+	}
 }
 
 func errLocked() error {

@@ -71,6 +71,37 @@ type Subjects interface {
 // Locker gives one writer at a time an upload.
 type Locker interface {
 	// Lock waits until the upload is free, or its holder has stalled and was told to yield, and answers a media.Locked error when a
-	// living holder keeps it. alive is asked for the time the holder last made progress; yield tells the holder to let go.
-	Lock(ctx context.Context, id media.AssetID, alive func() time.Time, yield func()) (unlock func(), err error)
+	// living holder keeps it. alive is asked for the time the holder last made progress; yield tells the holder to let go. unlock may be
+	// called again; it reports false when somebody else has got the upload meanwhile: what was written must then not be acknowledged.
+	Lock(ctx context.Context, id media.AssetID, alive func() time.Time, yield func()) (unlock func() bool, err error)
+
+	// Try locks an upload that nobody has, and disturbs nobody who has it: ok is then false.
+	Try(ctx context.Context, id media.AssetID, yield func()) (unlock func() bool, ok bool)
+}
+
+// Leases lends names to one node at a time, over a server that the nodes share. Every sentence here is a case of leasetest. It is safe for
+// concurrent use. What it cannot know now, because the server is away or Run does not run, is media.Unavailable, within 100 ms.
+type Leases interface {
+	// Take lends a name that no node has; held is false when one has it, be it this one. lost is called, once and in time, when the lease
+	// is no longer certain: the server gave it to another, forgot it, or could not be asked for so long that it may have. It must not block.
+	// giveBack frees the name, and reports whether it was this node's until then; then lost is not called any more.
+	Take(ctx context.Context, name string, lost func()) (giveBack func() bool, held bool, err error)
+
+	// Ask tells whoever has the name that it is wanted. The asker hears when it is given back, at once when nobody has it. What ends
+	// without being given back, by a crash, it hears nothing of.
+	Ask(ctx context.Context, name string) error
+
+	// Run keeps what is lent and hears the other nodes until ctx ends; then it gives everything back. It calls asked with a name that
+	// another node wants and this one has, and freed with one that this node asked for. Neither may block.
+	Run(ctx context.Context, asked, freed func(name string)) error
+}
+
+// Turns gives background work to one node at a time. SharedLocker is one.
+type Turns interface {
+	// Turn begins this node's turn at some work, unless another node has it: ok is then false. wake is called when another node says that
+	// there is work; stop when the turn has gone to another node. Neither may block. done ends the turn.
+	Turn(ctx context.Context, work string, wake, stop func()) (done func(), ok bool)
+
+	// Wake tells whoever has the turn that there is work.
+	Wake(ctx context.Context, work string)
 }

@@ -102,8 +102,8 @@ func New(ledger Ledger, store *storage.Store, caps Capabilities, locker Locker, 
 	if locker == nil {
 		locker = NewLocker()
 	}
-	if m, ok := locker.(*MemoryLocker); ok {
-		m.stall.Store(int64(o.StallAfter))
+	if l, ok := locker.(interface{ setStall(d time.Duration) }); ok {
+		l.setStall(o.StallAfter)
 	}
 	s := &Service{
 		ledger: ledger, store: store, caps: caps, locker: locker, o: o, hashing: make(chan struct{}, 1),

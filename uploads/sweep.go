@@ -134,8 +134,8 @@ func (s *Service) sweepOne(ctx context.Context, a *media.Asset) error {
 	if s.desk.holds(a.ID) { // whoever uses it now decides
 		return nil
 	}
-	unlock, err := s.locker.Lock(ctx, a.ID, time.Now, func() {})
-	if err != nil {
+	unlock, ok := s.locker.Try(ctx, a.ID, func() {})
+	if !ok {
 		return nil // somebody works on it
 	}
 	defer unlock()

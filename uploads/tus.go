@@ -35,6 +35,8 @@ type call struct {
 	reading atomic.Bool  // waiting for the client, not working for it
 	asked   atomic.Bool  // the body was asked for a first byte
 	stopped atomic.Bool
+	yielded atomic.Bool // another request goes on with the upload
+	lost    bool        // the lock was another node's before it was given back
 }
 
 type callKey struct{}
@@ -64,6 +66,16 @@ func (c *call) stop() {
 	}
 }
 
+// yielding makes tusd's way to end the request one that is never lost: see stop.
+func (c *call) yielding(yield func()) func() {
+	return func() {
+		c.yielded.Store(true)
+		if c.asked.Load() {
+			yield()
+		}
+	}
+}
+
 // alive tells when the request last made progress. One that works on bytes it has got is alive, however slow the disk.
 func (c *call) alive() time.Time {
 	if !c.reading.Load() {
@@ -83,6 +95,9 @@ func (b body) Read(p []byte) (int, error) {
 	b.c.asked.Store(true)
 	if b.c.stopped.Load() {
 		return 0, handler.ErrServerShutdown
+	}
+	if b.c.yielded.Load() {
+		return 0, handler.ErrUploadInterrupted
 	}
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
@@ -173,20 +188,24 @@ func (d dataStore) NewLock(string) (handler.Lock, error) { return &tusLock{s: d.
 // tusLock is the lock of the upload a request is about.
 type tusLock struct {
 	s      *Service
-	unlock func()
+	unlock func() bool
 }
 
 func (l *tusLock) Lock(ctx context.Context, yield func()) error {
 	c := callOf(ctx)
 	if c.fresh { // nobody else knows the URL yet
-		l.unlock = func() {}
+		l.unlock = func() bool { return true }
 		return nil
 	}
-	unlock, err := l.s.locker.Lock(ctx, c.up.id, c.alive, yield)
+	unlock, err := l.s.locker.Lock(ctx, c.up.id, c.alive, c.yielding(yield))
 	if err != nil {
 		return c.fail(err)
 	}
-	l.unlock = unlock
+	l.unlock = func() bool {
+		held := unlock()
+		c.lost = !held
+		return held
+	}
 	return nil
 }
 
