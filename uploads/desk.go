@@ -14,6 +14,7 @@ import (
 // Bounds on waiting for others.
 const (
 	ledgerPatience = 5 * time.Second  // one ledger call in a request
+	knownPatience  = time.Second      // one for a row that is remembered, among nodes; and for how long none is made after one that failed
 	finishPatience = 30 * time.Second // commit and row together; a 5 TiB multipart completion takes long
 )
 
@@ -188,18 +189,29 @@ func (s *Service) load(ctx context.Context, u *upload) error {
 	if gone {
 		return errMissing()
 	}
-	if open && !stale {
+	believed := !stale
+	if s.o.Shared { // other nodes finish, remove and declare
+		believed = s.ledgerSilent()
+	}
+	if open && believed {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
+	wait := ledgerPatience
+	if s.o.Shared && open {
+		wait = knownPatience
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	row, err := s.ledger.Asset(ctx, u.id)
+	row, err := s.ledger.Asset(bounded, u.id)
 	switch {
 	case err == nil:
 		u.set(&row)
 		return nil
 	case !open:
 		return err
+	}
+	if media.KindOf(err) == media.Unavailable || bounded.Err() != nil && ctx.Err() == nil {
+		s.silent.Store(int64(time.Since(s.begun) + knownPatience))
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -210,6 +222,10 @@ func (s *Service) load(ctx context.Context, u *upload) error {
 	u.stale = true // the upload goes on while the ledger is away
 	return nil
 }
+
+// ledgerSilent reports whether the ledger failed to answer just now: rows that are known are then believed for a moment, so that requests
+// do not wait for it one by one.
+func (s *Service) ledgerSilent() bool { return int64(time.Since(s.begun)) < s.silent.Load() }
 
 // Changed says that a row was changed, by whomever. It costs nothing when the asset is no open upload. catalogue.Options.Changed calls it.
 func (s *Service) Changed(id media.AssetID) {

@@ -17,12 +17,7 @@ const (
 	hashBatch  = 256
 )
 
-func (s *Service) wakeHasher() {
-	select {
-	case s.hashing <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) wakeHasher() { token(s.hashing) }
 
 // runHasher settles stored uploads: it computes the SHA-256 that is missing and moves the row to ready.
 func (s *Service) runHasher(ctx context.Context) {

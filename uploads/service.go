@@ -52,6 +52,9 @@ type Options struct {
 	Network       time.Duration // a client silent for so long is cut, its bytes kept; 0: 55 s
 	MaxOpen       int           // open uploads without a request kept in memory; 0: 2048
 
+	Shared bool  // other nodes write the same ledger and storage: a row is read again by each request
+	Turns  Turns // sweeping and hashing are done by the node whose turn it is; nil: by this one
+
 	Subjects     Subjects // nil: only the form of an id is checked
 	Backends     []string // names of the backends the sweeper walks; empty: all the store knows
 	Authenticate func(r *http.Request) (media.Principal, error)
@@ -84,6 +87,8 @@ type Service struct {
 	desk    desk
 	pending pending
 	hashing chan struct{} // one token: there may be something to hash
+	begun   time.Time
+	silent  atomic.Int64 // nanoseconds from begun until which an absent ledger is not asked for rows that are known
 	buffers *buffers
 
 	active  atomic.Int64 // requests that bring bytes
@@ -107,7 +112,7 @@ func New(ledger Ledger, store *storage.Store, caps Capabilities, locker Locker, 
 	}
 	s := &Service{
 		ledger: ledger, store: store, caps: caps, locker: locker, o: o, hashing: make(chan struct{}, 1),
-		pending: newPending(), buffers: &buffers{left: defaultInFlight},
+		pending: newPending(), buffers: &buffers{left: defaultInFlight}, begun: time.Now(),
 	}
 	s.desk.m = map[media.AssetID]*upload{}
 	s.calls.m = map[*call]struct{}{}
@@ -181,13 +186,14 @@ func (o *Options) fill() error {
 	return nil
 }
 
-// Run does the background work until ctx ends: it finishes what a crash or an absent ledger cut off, removes what has expired and
+// Run does the background work until ctx ends, what nodes share in turns: it finishes what a crash or an absent ledger cut off, removes what has expired and
 // bytes nobody owns, and computes missing SHA-256.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.runFinisher(ctx) })
-	wg.Go(func() { s.runSweeper(ctx) })
-	wg.Go(func() { s.runHasher(ctx) })
+	wg.Go(func() { s.runIdle(ctx) })
+	wg.Go(func() { s.inTurn(ctx, sweeping, nil, s.runSweeper) })
+	wg.Go(func() { s.inTurn(ctx, hashing, s.hashing, s.runHasher) })
 	wg.Wait()
 	return nil
 }

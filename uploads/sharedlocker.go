@@ -190,19 +190,11 @@ func (l *SharedLocker) freed(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.waiting[name]; c != nil {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+		token(c)
 	}
 }
 
-func (l *SharedLocker) wakeKeeper() {
-	select {
-	case l.look <- struct{}{}:
-	default:
-	}
-}
+func (l *SharedLocker) wakeKeeper() { token(l.look) }
 
 // keep looks for leases for the tenures that have lost theirs, or never had one, and ends those whose name another node has got.
 func (l *SharedLocker) keep(ctx context.Context) {

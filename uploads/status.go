@@ -74,6 +74,13 @@ func (s *Service) finishNow(ctx context.Context, u *upload) error {
 		return pending
 	}
 	defer u.finishing.Unlock()
+	if s.o.Shared { // another node may be at it
+		unlock, ok := s.locker.Try(ctx, u.id, func() {})
+		if !ok {
+			return pending
+		}
+		defer unlock()
+	}
 	if err := s.finishLocked(ctx, u); err != nil {
 		if refusal(err) {
 			return &media.Error{Kind: media.Gone, Code: "upload_refused", Detail: "this upload was refused", Err: err}

@@ -17,18 +17,35 @@ import (
 // thorough is how many sweeps pass between two that also look at the bytes of every open upload and every object.
 const thorough = 60
 
+// runIdle closes what this node has open for nobody.
+func (s *Service) runIdle(ctx context.Context) {
+	tick := time.NewTicker(s.o.SweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.desk.closeIdle(time.Now(), s.o.IdleTimeout)
+		}
+	}
+}
+
 // runSweeper sweeps at once, and again in intervals. A sweep that finds its ledger away is soon repeated.
 func (s *Service) runSweeper(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var seen *activity
+	if s.o.Shared {
+		seen = newActivity(s.backendNames(), min(finishPatience, s.o.SweepInterval))
+	}
 	for round := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		s.desk.closeIdle(time.Now(), s.o.IdleTimeout)
-		err := s.Sweep(ctx, round%thorough == 0)
+		err := s.sweep(ctx, round%thorough == 0, seen)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.o.Logger.WarnContext(ctx, "sweep cut short", "error", err)
@@ -43,8 +60,11 @@ func (s *Service) runSweeper(ctx context.Context) {
 
 // Sweep removes expired uploads and what is doomed. With all set it also finishes uploads that have all their bytes, and removes bytes
 // that no row owns. Run calls it; it may be called beside it.
-func (s *Service) Sweep(ctx context.Context, all bool) error {
-	if err := s.sweepUnfinished(ctx, all); err != nil {
+func (s *Service) Sweep(ctx context.Context, all bool) error { return s.sweep(ctx, all, nil) }
+
+// sweep also looks at what is suspicious by seen, when that is given.
+func (s *Service) sweep(ctx context.Context, all bool, seen *activity) error {
+	if err := s.sweepUnfinished(ctx, all, seen); err != nil {
 		return err
 	}
 	if err := s.sweepParts(ctx); err != nil {
@@ -73,13 +93,20 @@ func collect(rows iter.Seq2[media.Asset, error], keep func(media.Asset) bool) ([
 	return as, nil
 }
 
-func (s *Service) sweepUnfinished(ctx context.Context, all bool) error {
+func (s *Service) sweepUnfinished(ctx context.Context, all bool, seen *activity) error {
 	now := s.o.Now()
-	rows, err := collect(s.ledger.Unfinished(ctx, now), func(a media.Asset) bool { return all || s.expired(&a) })
+	if err := seen.look(ctx, s.store, now, all); err != nil && ctx.Err() == nil {
+		s.o.Logger.WarnContext(ctx, "unfinished writes not listed", "error", err) // the next round makes up for it
+	}
+	rows, err := collect(s.ledger.Unfinished(ctx, now), func(a media.Asset) bool { return all || s.expired(&a) || seen.suspects(&a) })
 	if err != nil {
 		return err
 	}
-	return s.byBackend(ctx, rows, s.sweepOne)
+	err = s.byBackend(ctx, rows, func(ctx context.Context, a *media.Asset) error { return s.sweepOne(ctx, a, seen) })
+	if err == nil {
+		seen.looked()
+	}
+	return err
 }
 
 // errAway ends the work on one backend's rows until the next sweep.
@@ -101,7 +128,7 @@ func (s *Service) byBackend(ctx context.Context, rows []media.Asset, work func(c
 				return err
 			}
 		}
-		return s.store.Tidy(ctx, name)
+		return nil
 	})
 }
 
@@ -130,18 +157,23 @@ func (s *Service) away(ctx context.Context, backend string, err error) error {
 }
 
 // sweepOne finishes, removes or leaves one unfinished upload.
-func (s *Service) sweepOne(ctx context.Context, a *media.Asset) error {
+func (s *Service) sweepOne(ctx context.Context, a *media.Asset, seen *activity) error {
 	if s.desk.holds(a.ID) { // whoever uses it now decides
+		seen.inUse(a.ID)
 		return nil
 	}
 	unlock, ok := s.locker.Try(ctx, a.ID, func() {})
 	if !ok {
+		seen.inUse(a.ID)
 		return nil // somebody works on it
 	}
 	defer unlock()
 	u, err := s.open(ctx, a.ID)
 	if err != nil {
-		return nil // gone meanwhile, or asked again by the next sweep
+		if media.KindOf(err) != media.NotFound {
+			seen.inUse(a.ID) // asked again by the next sweep
+		}
+		return nil
 	}
 	defer s.desk.release(u) // there may be a hundred thousand
 	row := u.asset()
@@ -227,18 +259,21 @@ func (s *Service) sweepOrphans(ctx context.Context) error {
 	if err != nil || oldest.IsZero() {
 		return err
 	}
-	names := s.o.Backends
-	if len(names) == 0 {
-		names = s.store.Names()
-	}
-	return each(names, func(name string) error {
+	return each(s.backendNames(), func(name string) error {
 		for _, list := range []iter.Seq2[media.Object, error]{s.store.Unfinished(ctx, name), s.store.List(ctx, name, "")} {
 			if err := s.sweepList(ctx, name, list, oldest.Truncate(time.Millisecond)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.store.Tidy(ctx, name)
 	})
+}
+
+func (s *Service) backendNames() []string {
+	if len(s.o.Backends) > 0 {
+		return s.o.Backends
+	}
+	return s.store.Names()
 }
 
 func (s *Service) sweepList(ctx context.Context, backend string, list iter.Seq2[media.Object, error], oldest time.Time) error {

@@ -36,6 +36,7 @@ type call struct {
 	asked   atomic.Bool  // the body was asked for a first byte
 	stopped atomic.Bool
 	yielded atomic.Bool // another request goes on with the upload
+	offset  int64       // where the upload stood when the lock was got: on S3 each look is a round trip
 	lost    bool        // the lock was another node's before it was given back
 }
 
@@ -155,9 +156,12 @@ func (d dataStore) GetUpload(ctx context.Context, id string) (handler.Upload, er
 	if err := d.s.load(ctx, c.up); err != nil { // the request before this one may have finished or removed it
 		return nil, c.fail(err)
 	}
-	if _, complete, err := d.s.offset(ctx, c.up); err != nil {
+	off, complete, err := d.s.offset(ctx, c.up)
+	if err != nil {
 		return nil, c.fail(err)
-	} else if complete {
+	}
+	c.offset = off
+	if complete {
 		if c.length > 0 {
 			return nil, c.fail(&media.Error{Kind: media.TooLarge, Code: "upload_size_exceeded", Detail: "the upload has all its bytes"})
 		}
@@ -295,7 +299,7 @@ type tusUpload struct {
 	u *upload
 }
 
-func (t tusUpload) GetInfo(ctx context.Context) (handler.FileInfo, error) {
+func (t tusUpload) GetInfo(context.Context) (handler.FileInfo, error) {
 	row := t.u.asset()
 	info := handler.FileInfo{
 		ID: "-", Size: row.Size, SizeIsDeferred: row.Upload.Deferred, IsPartial: row.Upload.Partial, IsFinal: row.Upload.Final,
@@ -306,9 +310,11 @@ func (t tusUpload) GetInfo(ctx context.Context) (handler.FileInfo, error) {
 	if row.Upload.Final || t.c.fresh { // nothing of it has come yet
 		return info, nil
 	}
-	n, _, err := t.c.s.offset(context.WithoutCancel(ctx), t.u)
-	info.Offset = n
-	return info, t.c.fail(err)
+	info.Offset = t.c.offset
+	if row.State.Finished() {
+		info.Offset = row.Size
+	}
+	return info, nil
 }
 
 // GetReader is not used: downloads are off.
