@@ -75,7 +75,7 @@ type DB struct {
 // MongoDB is where the LMS keeps its entities. Kept for the day they are read; nothing uses it yet.
 type MongoDB struct{ URI Secret }
 
-// Redis is the shared cache. Kept for the day it is used; nothing uses it yet.
+// Redis is what nodes share beside the catalogue: leases of uploads.
 type Redis struct{ URL Secret }
 
 // JWT says which bearer tokens are believed.

@@ -26,6 +26,7 @@ type bench struct {
 	ledger *ledger
 	store  *storage.Store
 	ring   *signing.Ring
+	locker uploads.Locker // nil: one of its own
 	o      uploads.Options
 	s      *uploads.Service
 	serves atomic.Pointer[uploads.Service] // s, as the server's goroutines see it
@@ -80,7 +81,13 @@ func start(t testing.TB, o uploads.Options, driver storage.Driver) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ledger: newLedger(), store: store, ring: newRing(t), o: o}
+	return serve(t, o, newLedger(), store, nil)
+}
+
+// serve serves a Service over what others may use too.
+func serve(t testing.TB, o uploads.Options, l *ledger, store *storage.Store, locker uploads.Locker) *bench {
+	t.Helper()
+	b := &bench{t: t, ledger: l, store: store, ring: newRing(t), locker: locker, o: o}
 	b.o.Authenticate = authenticate
 	b.o.SealGrant, b.o.OpenGrant = b.ring.SealGrant, b.ring.OpenGrant
 	b.boot()
@@ -92,7 +99,7 @@ func start(t testing.TB, o uploads.Options, driver storage.Driver) *bench {
 // boot makes a new Service over what the old one left: a restart.
 func (b *bench) boot() {
 	b.t.Helper()
-	s, err := uploads.New(b.ledger, b.store, b.ring, nil, b.o)
+	s, err := uploads.New(b.ledger, b.store, b.ring, b.locker, b.o)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (l *SharedLocker) Lock(ctx context.Context, id media.AssetID, alive func() 
 		return nil, err
 	}
 	t := newTenure(uploadName(id), alive, yield, nil)
-	if !l.begin(ctx, t) && !l.await(ctx, t) {
+	if !l.begin(ctx, t, true) && !l.await(ctx, t) {
 		unlock()
 		return nil, errLocked()
 	}
@@ -70,7 +70,7 @@ func (l *SharedLocker) Try(ctx context.Context, id media.AssetID, yield func()) 
 		return nil, false
 	}
 	t := newTenure(uploadName(id), time.Now, yield, nil)
-	if !l.begin(ctx, t) {
+	if !l.begin(ctx, t, true) {
 		unlock()
 		return nil, false
 	}
@@ -89,7 +89,7 @@ func (l *SharedLocker) ending(ctx context.Context, t *tenure, unlock func() bool
 // Turn begins a turn at some work. See Turns.
 func (l *SharedLocker) Turn(ctx context.Context, work string, wake, stop func()) (done func(), ok bool) {
 	t := newTenure(workName(work), time.Now, stop, wake)
-	if !l.begin(ctx, t) {
+	if !l.begin(ctx, t, true) {
 		return nil, false
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -104,8 +104,8 @@ func (l *SharedLocker) Wake(ctx context.Context, work string) {
 func uploadName(id media.AssetID) string { return "upload:" + id.String() }
 func workName(work string) string        { return "work:" + work }
 
-// begin takes t's name for this node; false when another has it. Without leases the tenure begins bare.
-func (l *SharedLocker) begin(ctx context.Context, t *tenure) bool {
+// begin takes t's name for this node; false when another has it. While there are no leases it begins bare, if it may.
+func (l *SharedLocker) begin(ctx context.Context, t *tenure, mayBare bool) bool {
 	l.mu.Lock()
 	if l.tenures[t.name] != nil {
 		l.mu.Unlock()
@@ -116,11 +116,12 @@ func (l *SharedLocker) begin(ctx context.Context, t *tenure) bool {
 	l.mu.Unlock()
 	ok, err := t.lease(ctx, l.leases, l.wakeKeeper)
 	l.noteServer(err)
-	switch {
-	case !ok:
-		l.forget(t)
-	case err != nil:
+	if err != nil {
+		ok = mayBare
 		l.wakeKeeper()
+	}
+	if !ok {
+		l.forget(t)
 	}
 	return ok
 }
@@ -160,7 +161,7 @@ func (l *SharedLocker) await(ctx context.Context, t *tenure) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if l.begin(ctx, t) {
+		if l.begin(ctx, t, false) { // a node had it a moment ago: that there are no leases now does not end its work
 			return true
 		}
 	}

@@ -169,9 +169,6 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 	} else {
 		say(out, "SQLite models synchronized\n")
 	}
-	if !l.Redis.URL.Empty() {
-		log.Info("redis is not used by this version", slog.String("variable", "REDIS_URL"))
-	}
 	a, err := wire(ctx, &l.Config, books, &changed, log)
 	if err != nil {
 		return nil, err

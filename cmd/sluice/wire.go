@@ -33,6 +33,7 @@ type application struct {
 	backends  openBackends
 	assets    *cache.Assets
 	counter   *analytics.Counter
+	nodes     *nodes
 	uploads   *uploads.Service
 	denied    *playback.Denylist
 	player    *playback.Handler
@@ -51,6 +52,9 @@ func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, ch
 	}()
 	ring, err := newRing(c)
 	if err != nil {
+		return nil, err
+	}
+	if a.nodes, err = newNodes(c, log); err != nil {
 		return nil, err
 	}
 	if a.assets, err = cache.NewAssets(books, cache.Options{Size: c.Cache.Assets, Logger: log}); err != nil {
@@ -108,7 +112,8 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("playback: %w", err)
 	}
 	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL, Denied: a.denied})
-	a.uploads, err = uploads.New(a.catalogue, store, ring, uploads.NewLocker(), uploads.Options{
+	a.uploads, err = uploads.New(a.catalogue, store, ring, a.nodes.locker, uploads.Options{
+		Shared: a.nodes.shared(), Turns: a.nodes.turns,
 		MaxSize: int64(c.Uploads.MaxSize), Quota: int64(c.Uploads.Quota), AllowedTypes: c.Uploads.AllowedTypes, Ack: string(c.Uploads.Ack),
 		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, Network: c.Uploads.IdleTimeout,
 		Authenticate: a.auth.Principal, Problem: problems.Write, OpenGrant: ring.OpenGrant, SealGrant: ring.SealGrant,
@@ -183,10 +188,7 @@ func openPostgres(ctx context.Context, c *configs.Config, o catalogue.Options) (
 	retry := time.NewTicker(250 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		books, err := postgres.Open(ctx, postgres.Config{
-			URL: c.DB.URL.Reveal(), Host: c.DB.Host, Port: c.DB.Port, Database: c.DB.Name, User: c.DB.User, Password: c.DB.Password.Reveal(),
-			SSLMode: c.DB.SSLMode, MaxConns: c.DB.MaxConns,
-		}, o)
+		books, err := postgres.Open(ctx, postgresConfig(c), o)
 		if err == nil {
 			return books, nil
 		}
@@ -219,7 +221,7 @@ func (c *changes) changed(id media.AssetID) {
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown} {
+	for _, loop := range []func(context.Context) error{a.nodes.run, a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown} {
 		g.Go(func() error {
 			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				return err
@@ -238,6 +240,9 @@ func (a *application) close() error {
 	}
 	if a.assets != nil {
 		errs = append(errs, a.assets.Close())
+	}
+	if a.nodes != nil {
+		errs = append(errs, a.nodes.close())
 	}
 	return errors.Join(append(errs, a.backends.close(), a.catalogue.Close())...)
 }
