@@ -21,8 +21,8 @@ const (
 	// off, is rid of its names after that.
 	leaseLife = 1500 * time.Millisecond
 
-	// leasePatience bounds what one question waits for.
-	leasePatience = 50 * time.Millisecond
+	// leasePatience bounds what one question waits for. The catalogue, which each request needs too, may answer as slowly.
+	leasePatience = 250 * time.Millisecond
 )
 
 // Leases lends names to one node at a time by advisory locks of one session: what uploads.SharedLocker needs where there is no Redis. When

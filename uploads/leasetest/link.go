@@ -1,6 +1,7 @@
 package leasetest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -29,13 +30,14 @@ func NewLink(t testing.TB, target string) *Link {
 		t.Fatal(err)
 	}
 	l := &Link{Addr: listener.Addr().String(), target: target, conns: map[net.Conn]struct{}{}}
+	ctx := context.WithoutCancel(t.Context())
 	l.wg.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			l.wg.Go(func() { l.serve(conn) })
+			l.wg.Go(func() { l.serve(ctx, conn) })
 		}
 	})
 	t.Cleanup(func() {
@@ -102,7 +104,7 @@ func (l *Link) drop(c net.Conn) {
 	delete(l.conns, c)
 }
 
-func (l *Link) serve(node net.Conn) {
+func (l *Link) serve(ctx context.Context, node net.Conn) {
 	if !l.keep(node) {
 		return
 	}
@@ -111,7 +113,8 @@ func (l *Link) serve(node net.Conn) {
 		_, _ = io.Copy(io.Discard, node)
 		return
 	}
-	server, err := net.Dial("tcp", l.target)
+	var d net.Dialer
+	server, err := d.DialContext(ctx, "tcp", l.target)
 	if err != nil || !l.keep(server) {
 		return
 	}

@@ -164,7 +164,7 @@ func hearsAsked(b *bench) error {
 	if _, err := b.take(one, "a"); err != nil {
 		return err
 	}
-	if err := two.Ask(b.t.Context(), "a"); err != nil {
+	if err := b.ask(two, "a"); err != nil {
 		return err
 	}
 	if err := heard(one.asked, "a", within); err != nil {
@@ -188,7 +188,7 @@ func hearsFreed(b *bench) error {
 			return err
 		}
 		for _, n := range []*node{two, three, two} {
-			if err := n.Ask(b.t.Context(), "a"); err != nil {
+			if err := b.ask(n, "a"); err != nil {
 				return err
 			}
 		}
@@ -204,7 +204,7 @@ func hearsFreed(b *bench) error {
 
 func hearsFree(b *bench) error {
 	one := b.node()
-	if err := one.Ask(b.t.Context(), "a"); err != nil {
+	if err := b.ask(one, "a"); err != nil {
 		return err
 	}
 	return heard(one.freed, "a", within)
@@ -217,7 +217,9 @@ func endGivesBack(b *bench) error {
 			return err
 		}
 	}
-	one.end()
+	if err := one.end(); err != nil {
+		return err
+	}
 	for _, name := range []string{"a", "b"} {
 		if _, err := b.take(two, name); err != nil {
 			return err
@@ -231,9 +233,8 @@ func notRunning(b *bench) error {
 	take := func() error { _, _, err := n.Take(b.t.Context(), "a", func() {}); return err }
 	ask := func() error { return n.Ask(b.t.Context(), "a") }
 	ended := b.node()
-	ended.end()
 	return errors.Join(
-		unavailable("take before it runs", take), unavailable("ask before it runs", ask),
+		ended.end(), unavailable("take before it runs", take), unavailable("ask before it runs", ask),
 		unavailable("take after it ran", func() error { _, _, err := ended.Take(b.t.Context(), "a", func() {}); return err }),
 	)
 }

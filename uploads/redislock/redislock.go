@@ -47,10 +47,11 @@ type Leases struct {
 
 	mu      sync.Mutex
 	held    map[string]*lease
+	orphans []*lease // the server may have them lent still: the answer to their Take or their giving back did not come
 	running bool
 	up      bool          // the server answered when it was asked last
 	known   chan struct{} // closed once the first answer, or its absence, is known
-	failed  chan struct{} // one token: a question was not answered
+	failed  chan struct{} // one token: a question was not answered just now
 }
 
 var _ uploads.Leases = (*Leases)(nil)
@@ -82,12 +83,17 @@ func New(url string, o Options) (*Leases, error) {
 	ro.MaxRetries, ro.DialerRetries = -1, 1
 	ro.DialTimeout, ro.ReadTimeout, ro.WriteTimeout, ro.PoolTimeout = 4*patience, 4*patience, 4*patience, patience
 	ro.ContextTimeoutEnabled, ro.DisableIdentity = true, true
+	redis.SetLogger(silent{}) // it writes to stderr, past every logger; what it would say is in the errors
 	ro.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &Leases{
 		client: redis.NewClient(ro), node: rand.Text(), ttl: o.TTL, scripts: newScripts(), log: o.Logger,
 		held: map[string]*lease{}, known: make(chan struct{}), failed: make(chan struct{}, 1),
 	}, nil
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Close gives up the connections, after Run has ended.
 func (l *Leases) Close() error { return l.client.Close() }
@@ -100,29 +106,44 @@ func (l *Leases) Take(ctx context.Context, name string, lost func()) (func() boo
 		return nil, false, err
 	}
 	e := &lease{name: name, value: l.node + rand.Text(), until: time.Now().Add(l.ttl), lost: lost}
-	if !l.enter(e) {
+	orphans, ok := l.enter(e)
+	if !ok {
 		return nil, false, nil
 	}
-	n, err := l.scripts.take.Run(ctx, l.client, []string{leaseKey(name)}, l.node, e.value, l.ttl.Milliseconds()).Int()
+	args := append([]any{e.value, l.ttl.Milliseconds()}, orphans...)
+	n, err := l.scripts.take.Run(ctx, l.client, []string{leaseKey(name)}, args...).Int()
 	if err == nil && n == 1 {
 		return func() bool { return l.giveBack(context.WithoutCancel(ctx), e) }, true, nil
 	}
 	l.leave(e)
 	if err != nil {
+		l.orphan(e)
 		return nil, false, l.unanswered(ctx, err)
 	}
 	return nil, false, nil
 }
 
-// enter notes a lease as held, from before it is: one attempt at a name at a time.
-func (l *Leases) enter(e *lease) bool {
+func (l *Leases) orphan(e *lease) {
+	l.mu.Lock()
+	l.orphans = append(l.orphans, e)
+	l.mu.Unlock()
+}
+
+// enter notes a lease as held, from before it is: one attempt at a name at a time. It gives the values of earlier ones that the server may
+// have still.
+func (l *Leases) enter(e *lease) (orphans []any, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held[e.name] != nil {
-		return false
+		return nil, false
 	}
 	l.held[e.name] = e
-	return true
+	for _, o := range l.orphans {
+		if o.name == e.name {
+			orphans = append(orphans, o.value)
+		}
+	}
+	return orphans, true
 }
 
 // leave reports whether e was held until now, and until when at least.
@@ -142,15 +163,24 @@ func (l *Leases) giveBack(ctx context.Context, e *lease) bool {
 		return false
 	}
 	if l.answering() {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		n, err := l.scripts.free.Run(ctx, l.client, []string{leaseKey(e.name), waitKey(e.name)}, e.value, channelPrefix, freedMark+e.name).Int()
+		n, err := l.free(ctx, e)
 		if err == nil {
 			return n == 1
 		}
-		_ = l.unanswered(ctx, err)
 	}
+	l.orphan(e)
 	return time.Now().Before(until)
+}
+
+// free ends a lease on the server, if it is that one still: the answer is 1 then.
+func (l *Leases) free(ctx context.Context, e *lease) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	n, err := l.scripts.free.Run(ctx, l.client, []string{leaseKey(e.name), waitKey(e.name)}, e.value, channelPrefix, freedMark+e.name).Int()
+	if err != nil {
+		err = l.unanswered(ctx, err)
+	}
+	return n, err
 }
 
 // Ask tells whoever has the name. See uploads.Leases.

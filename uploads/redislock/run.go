@@ -28,6 +28,7 @@ func (l *Leases) Run(ctx context.Context, asked, freed func(name string)) error 
 	var wg sync.WaitGroup
 	wg.Go(func() { l.listen(ctx, asked, freed) })
 	wg.Go(func() { l.keep(ctx) })
+	wg.Go(func() { l.find(ctx) })
 	wg.Wait()
 	l.giveAllBack(context.WithoutCancel(ctx))
 	return nil
@@ -47,20 +48,56 @@ func (l *Leases) giveAllBack(ctx context.Context) {
 	}
 }
 
-// keep renews leases after a third of their life, asks an absent server whether it is back, and ends leases that were not renewed in time.
+// keep renews leases after a third of their life, and ends those that were not renewed in time.
 func (l *Leases) keep(ctx context.Context) {
 	tick := time.NewTicker(l.ttl / 12)
 	defer tick.Stop()
 	for {
-		if l.answering() || l.ping(ctx) {
+		if l.answering() {
 			l.renew(ctx)
+			l.freeOrphans(ctx)
 		}
 		l.expire()
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+		}
+	}
+}
+
+// find asks an absent server whether it is back. It has more time for its answer than others: they wait, this does not.
+func (l *Leases) find(ctx context.Context) {
+	tick := time.NewTicker(l.ttl / 12)
+	defer tick.Stop()
+	for {
+		if !l.answering() {
+			l.ping(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-l.failed:
 		case <-tick.C:
+		}
+	}
+}
+
+// freeOrphans frees what may be lent to nobody, before it ends by itself.
+func (l *Leases) freeOrphans(ctx context.Context) {
+	var orphans []*lease
+	l.mu.Lock()
+	kept := l.orphans[:0]
+	for _, e := range l.orphans { // a question that comes late is put in its place again
+		if time.Now().Before(e.until) {
+			orphans, kept = append(orphans, e), append(kept, e)
+		}
+	}
+	l.orphans = kept
+	l.mu.Unlock()
+	for _, e := range orphans {
+		if _, err := l.free(ctx, e); err != nil {
+			return // they end by themselves
 		}
 	}
 }
@@ -71,12 +108,10 @@ func (l *Leases) answering() bool {
 	return l.up
 }
 
-func (l *Leases) ping(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (l *Leases) ping(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 4*patience)
 	defer cancel()
-	err := l.client.Ping(ctx).Err()
-	l.setUp(err == nil)
-	return err == nil
+	l.setUp(l.client.Ping(ctx).Err() == nil)
 }
 
 // renewals is how many leases are renewed by one message.

@@ -10,11 +10,14 @@ type scripts struct{ take, renew, free, ask *redis.Script }
 
 func newScripts() scripts {
 	return scripts{
-		// KEYS lease; ARGV node, value, life in ms. 1: it is ours. What an answer that was lost has left of this node's own is overwritten.
+		// KEYS lease; ARGV value, life in ms, values whose fate is not known. 1: it is ours. What an answer that was lost has left of this
+		// node's own is overwritten; by its value, since a question that comes late must not overwrite what was lent after it.
 		take: redis.NewScript(`
 local value = redis.call('GET', KEYS[1])
-if value and string.sub(value, 1, 26) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+local orphan = not value
+for i = 3, #ARGV do orphan = orphan or value == ARGV[i] end
+if not orphan then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`),
 		// KEYS lease; ARGV value, life in ms. 1: it goes on.
 		renew: redis.NewScript(`
