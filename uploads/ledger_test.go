@@ -24,6 +24,7 @@ type ledger struct {
 	away   bool
 	stored map[media.AssetID]int // how often a row moved to stored
 	asked  int                   // calls in all
+	swept  int                   // walks over doomed rows: one in each sweep
 }
 
 func newLedger() *ledger {
@@ -49,6 +50,12 @@ func (l *ledger) timesStored(id media.AssetID) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stored[id]
+}
+
+func (l *ledger) sweeps() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.swept
 }
 
 // enter takes the lock; the caller gives it back.
@@ -245,6 +252,9 @@ func (l *ledger) Doom(ctx context.Context, id media.AssetID) error {
 }
 
 func (l *ledger) Doomed(ctx context.Context) iter.Seq2[media.Asset, error] {
+	l.mu.Lock()
+	l.swept++
+	l.mu.Unlock()
 	return l.walk(ctx, func() map[media.AssetID]media.Asset { return l.doomed }, func(media.Asset) bool { return true })
 }
 

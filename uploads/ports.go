@@ -80,7 +80,7 @@ type Locker interface {
 }
 
 // Leases lends names to one node at a time, over a server that the nodes share. Every sentence here is a case of leasetest. It is safe for
-// concurrent use. What it cannot know now, because the server is away or Run does not run, is media.Unavailable, within 100 ms.
+// concurrent use. What it cannot know now, because the server is away or Run does not run, is media.Unavailable, within 300 ms.
 type Leases interface {
 	// Take lends a name that no node has; held is false when one has it, be it this one. lost is called, once and in time, when the lease
 	// is no longer certain: the server gave it to another, forgot it, or could not be asked for so long that it may have. It must not block.
@@ -98,7 +98,7 @@ type Leases interface {
 
 // Turns gives background work to one node at a time. SharedLocker is one.
 type Turns interface {
-	// Turn begins this node's turn at some work, unless another node has it: ok is then false. wake is called when another node says that
+	// Turn begins this node's turn at some work, unless another node has it or that cannot be known yet: ok is then false. wake is called when another node says that
 	// there is work; stop when the turn has gone to another node. Neither may block. done ends the turn.
 	Turn(ctx context.Context, work string, wake, stop func()) (done func(), ok bool)
 

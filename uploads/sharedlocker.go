@@ -14,6 +14,10 @@ import (
 // also how often a node without a lease looks whether there are leases again.
 const recheck = 250 * time.Millisecond
 
+// workPatience is how long there must have been no leases before each node does the shared work itself: it can be repeated, but once is
+// enough.
+const workPatience = time.Second
+
 var (
 	_ Locker = (*SharedLocker)(nil)
 	_ Turns  = (*SharedLocker)(nil)
@@ -26,7 +30,8 @@ type SharedLocker struct {
 	local  *MemoryLocker
 	leases Leases
 	log    *slog.Logger
-	away   atomic.Bool
+	begun  time.Time
+	away   atomic.Int64  // nanoseconds from begun since when there are no leases; 0: there are
 	look   chan struct{} // one token: there may be tenures without a lease
 
 	mu      sync.Mutex
@@ -40,7 +45,7 @@ func NewSharedLocker(leases Leases, log *slog.Logger) *SharedLocker {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &SharedLocker{
-		local: NewLocker(), leases: leases, log: log, look: make(chan struct{}, 1),
+		local: NewLocker(), leases: leases, log: log, look: make(chan struct{}, 1), begun: time.Now(),
 		tenures: map[string]*tenure{}, waiting: map[string]chan struct{}{},
 	}
 }
@@ -89,7 +94,7 @@ func (l *SharedLocker) ending(ctx context.Context, t *tenure, unlock func() bool
 // Turn begins a turn at some work. See Turns.
 func (l *SharedLocker) Turn(ctx context.Context, work string, wake, stop func()) (done func(), ok bool) {
 	t := newTenure(workName(work), time.Now, stop, wake)
-	if !l.begin(ctx, t, true) {
+	if !l.begin(ctx, t, l.awayFor() > workPatience) {
 		return nil, false
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -114,11 +119,10 @@ func (l *SharedLocker) begin(ctx context.Context, t *tenure, mayBare bool) bool 
 	t.fresh()
 	l.tenures[t.name] = t // before it is lent: others may ask for it from then on
 	l.mu.Unlock()
-	ok, err := t.lease(ctx, l.leases, l.wakeKeeper)
-	l.noteServer(err)
+	ok, err := l.lease(ctx, t)
 	if err != nil {
-		ok = mayBare
-		l.wakeKeeper()
+		token(l.look)
+		ok = mayBare || !t.refuse()
 	}
 	if !ok {
 		l.forget(t)
@@ -195,8 +199,6 @@ func (l *SharedLocker) freed(name string) {
 	}
 }
 
-func (l *SharedLocker) wakeKeeper() { token(l.look) }
-
 // keep looks for leases for the tenures that have lost theirs, or never had one, and ends those whose name another node has got.
 func (l *SharedLocker) keep(ctx context.Context) {
 	timer := time.NewTimer(recheck)
@@ -225,8 +227,7 @@ func (l *SharedLocker) lookAfter(ctx context.Context) (more bool) {
 	}
 	l.mu.Unlock()
 	for _, t := range bare {
-		ok, err := t.lease(ctx, l.leases, l.wakeKeeper)
-		l.noteServer(err)
+		ok, _ := l.lease(ctx, t) // what went wrong is said; it is tried again
 		switch {
 		case !ok:
 			t.yield()
@@ -244,9 +245,18 @@ func (l *SharedLocker) lookAfter(ctx context.Context) (more bool) {
 // noteServer says once that there are no leases, and once that there are again.
 func (l *SharedLocker) noteServer(err error) {
 	switch away := err != nil && media.KindOf(err) == media.Unavailable; {
-	case away && l.away.CompareAndSwap(false, true):
+	case away && l.away.CompareAndSwap(0, int64(time.Since(l.begun))):
 		l.log.Warn("no leases between nodes: each acts by itself until they are back", "error", err)
-	case err == nil && l.away.CompareAndSwap(true, false):
+	case err == nil && l.away.Swap(0) != 0:
 		l.log.Info("leases between nodes are back")
 	}
+}
+
+// awayFor tells for how long there have been no leases.
+func (l *SharedLocker) awayFor() time.Duration {
+	since := l.away.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(l.begun) - time.Duration(since)
 }

@@ -33,19 +33,20 @@ func (t *tenure) fresh() {
 }
 
 // lease looks for a lease where there is none. It reports false when another node has the name.
-func (t *tenure) lease(ctx context.Context, leases Leases, lapsed func()) (ok bool, err error) {
+func (l *SharedLocker) lease(ctx context.Context, t *tenure) (ok bool, err error) {
 	t.taking.Lock()
 	defer t.taking.Unlock()
 	if !t.bare() {
 		return true, nil
 	}
 	early := false // the lease ended before it was noted here
-	giveBack, held, err := leases.Take(ctx, t.name, func() {
+	giveBack, held, err := l.leases.Take(ctx, t.name, func() {
 		t.mu.Lock()
 		t.giveBack, early = nil, true
 		t.mu.Unlock()
-		lapsed()
+		token(l.look)
 	})
+	l.noteServer(err)
 	if err != nil {
 		return true, err
 	}
@@ -56,6 +57,18 @@ func (t *tenure) lease(ctx context.Context, leases Leases, lapsed func()) (ok bo
 	}
 	t.taken = !held
 	return held, nil
+}
+
+// refuse ends the search for a lease. It reports false when one was found meanwhile.
+func (t *tenure) refuse() bool {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.giveBack == nil {
+		t.taken = true
+	}
+	return t.taken
 }
 
 // bare reports whether the tenure goes on without a lease.
