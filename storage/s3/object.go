@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"sluice/media"
@@ -45,7 +46,7 @@ func object(key string, size int64, modified *time.Time) media.Object {
 func (d *Driver) Read(ctx context.Context, o media.Object, off, n int64) (io.ReadCloser, error) {
 	out, err := d.api.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &d.o.Bucket, Key: aws.String(d.objectName(o.Key)), Range: aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1)),
-	})
+	}, promptly)
 	if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -56,6 +57,12 @@ func (d *Driver) Read(ctx context.Context, o media.Object, off, n int64) (io.Rea
 		return nil, errors.Join(fmt.Errorf("read %d bytes at %d: %d are given: %w", n, off, got, io.ErrUnexpectedEOF), out.Body.Close())
 	}
 	return &body{out.Body, n}, nil
+}
+
+// promptly repeats a request once and at once: a player waits, and asks again by itself.
+func promptly(o *s3.Options) {
+	o.RetryMaxAttempts = 2
+	o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, 100*time.Millisecond)
 }
 
 // body is a stream of so many bytes, and fails when it is shorter.
