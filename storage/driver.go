@@ -34,7 +34,8 @@ type Driver interface {
 	// Write whose Offset is the object's size and whose Commit answers the object.
 	Resume(ctx context.Context, key string) (Write, error)
 
-	// Unfinished walks the keys with a write that is neither committed nor aborted, for the sweeper.
+	// Unfinished walks the keys with a write that is neither committed nor aborted, for the sweeper, with the time of its last change. Size
+	// is how far it is, or media.UnknownLength where that would be a question for each.
 	Unfinished(ctx context.Context) iter.Seq2[media.Object, error]
 }
 
@@ -63,6 +64,13 @@ type Write interface {
 
 	// Close gives up the handle (descriptor, buffers) and keeps the bytes for a later Resume. It may be repeated.
 	Close() error
+}
+
+// Recaller is a Write for which Offset is a question to another machine.
+type Recaller interface {
+	// Recall tells the offset as this handle last knew it, and whether it knows one, without asking. Where that is out of date an Append
+	// is media.Conflict and keeps nothing.
+	Recall() (int64, bool)
 }
 
 // Section is a run of bytes in an open file.

@@ -282,6 +282,19 @@ func (s *Service) offset(ctx context.Context, u *upload) (n int64, complete bool
 	return n, err == nil && !row.Upload.Deferred && n == row.Size, err
 }
 
+// recalls reports whether the open handle of an unfinished upload has its end at off, as far as it knows without asking another machine:
+// bytes that come for off then need no look before. Should others have gone on with it the storage refuses them.
+func (u *upload) recalls(off int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	r, ok := u.write.(storage.Recaller)
+	if !ok || off < 0 || u.gone || u.row.State.Finished() || off == u.row.Size && !u.row.Upload.Deferred {
+		return false
+	}
+	at, known := r.Recall()
+	return known && at == off
+}
+
 func errMissing() error {
 	return &media.Error{Kind: media.NotFound, Code: "upload_not_found", Detail: "no such upload"}
 }

@@ -150,6 +150,9 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request, method string, 
 	}
 	c := s.newCall(r)
 	c.up = u
+	if off, err := number(hOffset, h.Get(hOffset)); err == nil {
+		c.want = off
+	}
 	a := s.pass(w, r, c, method, "/"+part, h)
 	if a.failed() {
 		return s.problemOf(w, c, a)
@@ -253,7 +256,7 @@ func tooLarge(limit int64) error {
 }
 
 func (s *Service) newCall(r *http.Request) *call {
-	return &call{s: s, length: r.ContentLength, begun: time.Now()}
+	return &call{s: s, length: r.ContentLength, want: -1, begun: time.Now()}
 }
 
 // pass runs a request through tusd's handler and gives its answer, unsent: the lock is free again before the client knows.

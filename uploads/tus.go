@@ -36,6 +36,7 @@ type call struct {
 	asked   atomic.Bool  // the body was asked for a first byte
 	stopped atomic.Bool
 	yielded atomic.Bool // another request goes on with the upload
+	want    int64       // Upload-Offset of a PATCH; else -1
 	offset  int64       // where the upload stood when the lock was got: on S3 each look is a round trip
 	lost    bool        // the lock was another node's before it was given back
 }
@@ -155,6 +156,10 @@ func (d dataStore) GetUpload(ctx context.Context, id string) (handler.Upload, er
 	ctx = context.WithoutCancel(ctx)
 	if err := d.s.load(ctx, c.up); err != nil { // the request before this one may have finished or removed it
 		return nil, c.fail(err)
+	}
+	if c.up.recalls(c.want) {
+		c.offset = c.want
+		return tusUpload{c, c.up}, nil
 	}
 	off, complete, err := d.s.offset(ctx, c.up)
 	if err != nil {

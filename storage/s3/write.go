@@ -13,6 +13,11 @@ import (
 	"sluice/storage"
 )
 
+var (
+	_ storage.Write    = (*write)(nil)
+	_ storage.Recaller = (*write)(nil)
+)
+
 // write is a handle on an object that comes in, or has come in. Of all handles of this process on a key one works at a time; those of
 // other processes are kept off by the state.
 type write struct {
@@ -122,6 +127,18 @@ func (w *write) Offset(ctx context.Context) (int64, error) {
 		return w.st.offset(), nil
 	}
 	return int64(w.st.Parts+len(found)) * w.st.Part, nil
+}
+
+// Recall tells what the state said when this handle last saw or wrote it.
+func (w *write) Recall() (int64, bool) {
+	if !w.mu.TryLock() {
+		return 0, false
+	}
+	defer w.mu.Unlock()
+	if w.closed || w.st == nil || w.st.Open != "" || w.st.Sealed {
+		return 0, false
+	}
+	return w.st.offset(), true
 }
 
 // refresh reads the state when it has changed; media.NotFound when the write is over. Called with mu held.
