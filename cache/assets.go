@@ -1,5 +1,5 @@
-// Package cache remembers lookups of assets: memory in front of a source. It does not know where the source reads, and promises what
-// cachetest checks.
+// Package cache remembers lookups of assets: memory in front of a source, which may be a tier that nodes share. It does not know where the
+// source reads nor how nodes talk to each other, and promises what cachetest checks.
 package cache
 
 import (
@@ -20,8 +20,18 @@ type Source interface {
 	Asset(ctx context.Context, id media.AssetID) (media.Asset, error)
 }
 
+// Tier is a Source that remembers as well. known: the answer came from what is remembered, and nobody else was asked.
+type Tier interface {
+	Source
+	Lookup(ctx context.Context, id media.AssetID) (a media.Asset, known bool, err error)
+}
+
 // Options are choices of Assets. The zero value works.
 type Options struct {
+	// Hears reports whether what others change is heard of now, through Invalidate and Expire; nil: there are no others. While it is not,
+	// values are served for deafFor at most.
+	Hears func(now time.Time) bool
+
 	Size      int           // assets remembered at most; 0: 65,536
 	TTL       time.Duration // a value older than this is read again before it is served; 0: 5 seconds
 	MissFor   time.Duration // how long NotFound is remembered; 0: 1 second
@@ -32,8 +42,13 @@ type Options struct {
 	Logger    *slog.Logger
 }
 
-// retryAfter is how long a source that failed is left alone when there is a value to serve.
-const retryAfter = time.Second
+const (
+	// retryAfter is how long a source that failed is left alone when there is a value to serve.
+	retryAfter = time.Second
+
+	// deafFor is how long a value is good while nobody would tell of its change: a flip of isPublic holds on every node within a second.
+	deafFor = time.Second
+)
 
 func (o *Options) complete() error {
 	for d, value := range map[*time.Duration]time.Duration{
@@ -49,6 +64,9 @@ func (o *Options) complete() error {
 	if o.Size == 0 {
 		o.Size = 1 << 16
 	}
+	if o.Hears == nil {
+		o.Hears = func(time.Time) bool { return true }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -60,32 +78,26 @@ func (o *Options) complete() error {
 
 // Assets remembers assets. What it gives is shared: the slices in an asset must not be changed.
 type Assets struct {
-	source  Source
+	ask     func(ctx context.Context, id media.AssetID) (a media.Asset, known bool, err error)
 	o       Options
 	entries *memory.Map[media.AssetID, *entry]
-	away    atomic.Bool // the source failed last, which was said
+	era     atomic.Uint64 // moved on by Expire; what is of an earlier one is read again before it is served
+	away    atomic.Bool   // the source failed last, which was said
 
-	mu     sync.Mutex // orders storing after a load with Invalidate
+	mu     sync.Mutex // orders storing after a load with Invalidate and Expire
 	loads  map[media.AssetID]*load
 	closed bool
 	wg     sync.WaitGroup
 }
 
-// entry is a value remembered. Only retryAt changes.
+// entry is a value remembered. Only what is atomic changes.
 type entry struct {
 	asset   media.Asset
 	err     error // NotFound, or nil
 	loaded  time.Time
+	era     uint64
+	ahead   atomic.Bool               // it is being read again while it is still good
 	retryAt atomic.Pointer[time.Time] // the source has failed since: not asked before then
-}
-
-// load is one question to the source, shared by everyone who asks the same meanwhile.
-type load struct {
-	began time.Time
-	done  chan struct{}
-	stale bool // invalidated meanwhile: not remembered. Under mu
-	asset media.Asset
-	err   error
 }
 
 // NewAssets makes a cache in front of a source.
@@ -97,125 +109,78 @@ func NewAssets(source Source, o Options) (*Assets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	return &Assets{source: source, o: o, entries: entries, loads: make(map[media.AssetID]*load)}, nil
+	c := &Assets{o: o, entries: entries, loads: make(map[media.AssetID]*load)}
+	if tier, ok := source.(Tier); ok {
+		c.ask = tier.Lookup
+	} else {
+		c.ask = func(ctx context.Context, id media.AssetID) (media.Asset, bool, error) {
+			a, err := source.Asset(ctx, id)
+			return a, false, err
+		}
+	}
+	return c, nil
 }
 
-// Asset gives an asset as the source has it, or had it at most TTL ago. When the source is away the last known value is given, up to
-// StaleFor old. Assets that are still uploading are always read anew.
+// Asset gives an asset as the source has it, or had it at most TTL ago. Half way there it is read again behind the reader's back, so that
+// who asks for one in use does not wait. When the source is away the last known value is given, up to StaleFor old. Assets that are still
+// uploading are always read anew.
 func (c *Assets) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
 	now := c.o.Now()
 	e, ok := c.entries.Get(id)
-	if !ok {
-		return c.fetch(ctx, id, nil, nil, now)
+	if ok && c.good(ctx, id, e, now) {
+		return e.asset, e.err
+	}
+	a, _, err := c.renew(ctx, id, e, now)
+	return a, err
+}
+
+// Lookup is Asset, and tells whether the answer was known: the source was not asked for it, or only what remembers of it.
+func (c *Assets) Lookup(ctx context.Context, id media.AssetID) (a media.Asset, known bool, err error) {
+	now := c.o.Now()
+	e, ok := c.entries.Get(id)
+	if ok && c.good(ctx, id, e, now) {
+		return e.asset, true, e.err
+	}
+	return c.renew(ctx, id, e, now)
+}
+
+// good reports whether a value may be served as it is, and has it read again when it will soon no longer be.
+func (c *Assets) good(ctx context.Context, id media.AssetID, e *entry, now time.Time) bool {
+	if e.era != c.era.Load() {
+		return false
 	}
 	age := now.Sub(e.loaded)
 	if e.err != nil {
-		if age < c.o.MissFor {
-			return media.Asset{}, e.err
-		}
+		return age < c.o.MissFor
+	}
+	fresh := c.o.TTL
+	if fresh > deafFor && !c.o.Hears(now) {
+		fresh = deafFor
+	}
+	if age >= fresh {
+		return false
+	}
+	if age >= fresh/2 && !e.resting(now) && e.ahead.CompareAndSwap(false, true) {
+		c.join(ctx, id, e, now)
+	}
+	return true
+}
+
+// resting reports whether the source has failed for this value and is left alone for now.
+func (e *entry) resting(now time.Time) bool {
+	at := e.retryAt.Load()
+	return at != nil && now.Before(*at)
+}
+
+// renew reads what is not remembered (nil), or no longer good.
+func (c *Assets) renew(ctx context.Context, id media.AssetID, e *entry, now time.Time) (media.Asset, bool, error) {
+	if e == nil || e.err != nil || now.Sub(e.loaded) >= c.o.StaleFor {
 		return c.fetch(ctx, id, e, nil, now)
 	}
-	if age < c.o.TTL {
-		return e.asset, nil
-	}
-	if age >= c.o.StaleFor {
-		return c.fetch(ctx, id, e, nil, now)
-	}
-	if at := e.retryAt.Load(); at != nil && now.Before(*at) {
-		return e.asset, nil
+	if e.resting(now) {
+		return e.asset, true, nil
 	}
 	return c.fetch(ctx, id, e, e, now)
-}
-
-// fetch asks the source, together with all who ask the same, since what the caller saw remembered (nil: nothing) will not do. With an
-// old value to fall back on it does not wait long, nor does it fail.
-func (c *Assets) fetch(ctx context.Context, id media.AssetID, saw, old *entry, now time.Time) (media.Asset, error) {
-	l := c.join(ctx, id, saw, now)
-	if l == nil {
-		return c.source.Asset(ctx, id)
-	}
-	var enough <-chan time.Time
-	if old != nil {
-		timer := time.NewTimer(max(c.o.StaleWait-now.Sub(l.began), 0))
-		defer timer.Stop()
-		enough = timer.C
-	}
-	select {
-	case <-l.done:
-		if l.err != nil && old != nil && media.KindOf(l.err) != media.NotFound {
-			return old.asset, nil
-		}
-		return l.asset, l.err
-	case <-enough:
-		return old.asset, nil
-	case <-ctx.Done():
-		return media.Asset{}, fmt.Errorf("cache: asset %s: %w", id, ctx.Err())
-	}
-}
-
-// join takes part in the load under way, or begins one. It goes on when whoever began it leaves. Nil: the cache is closed.
-func (c *Assets) join(ctx context.Context, id media.AssetID, saw *entry, now time.Time) *load {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l, ok := c.loads[id]; ok {
-		return l
-	}
-	if e, ok := c.entries.Get(id); ok && e != saw { // a load has ended since the caller looked
-		l := &load{began: e.loaded, done: make(chan struct{}), asset: e.asset, err: e.err}
-		close(l.done)
-		return l
-	}
-	if c.closed {
-		return nil
-	}
-	l := &load{began: now, done: make(chan struct{})}
-	c.loads[id] = l
-	c.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LoadWait)
-		defer cancel()
-		l.asset, l.err = c.source.Asset(ctx, id)
-		c.finish(id, l)
-	})
-	return l
-}
-
-// finish remembers what a load brought, unless it was overtaken by an invalidation.
-func (c *Assets) finish(id media.AssetID, l *load) {
-	defer close(l.done)
-	missing := l.err != nil && media.KindOf(l.err) == media.NotFound
-	c.say(l.err, missing)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l.stale {
-		return
-	}
-	delete(c.loads, id)
-	switch {
-	case l.err == nil && l.asset.State == media.Uploading:
-		c.entries.Delete(id)
-	case l.err == nil:
-		c.entries.Set(id, &entry{asset: l.asset, loaded: l.began})
-	case missing:
-		c.entries.Set(id, &entry{err: l.err, loaded: l.began})
-	default:
-		if e, ok := c.entries.Get(id); ok {
-			retry := c.o.Now().Add(retryAfter)
-			e.retryAt.Store(&retry)
-		}
-	}
-}
-
-// say tells once that the source fails, and once that it is back.
-func (c *Assets) say(err error, missing bool) {
-	if err != nil && !missing {
-		if !c.away.Swap(true) {
-			c.o.Logger.Warn("assets cannot be looked up; what is remembered goes on being served", "error", err)
-		}
-		return
-	}
-	if c.away.Load() && c.away.Swap(false) {
-		c.o.Logger.Info("assets are looked up again")
-	}
 }
 
 // Invalidate forgets an asset. A read that begins afterwards does not see what the source held before.
@@ -227,6 +192,18 @@ func (c *Assets) Invalidate(id media.AssetID) {
 		delete(c.loads, id)
 	}
 	c.entries.Delete(id)
+}
+
+// Expire makes the source be asked again about everything: changes may have been missed. What is known stays the last known value for a
+// source that is away.
+func (c *Assets) Expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.era.Add(1)
+	for _, l := range c.loads {
+		l.stale = true
+	}
+	clear(c.loads)
 }
 
 // Close waits for the questions under way. Reads afterwards go to the source.

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB, source *cachetest.Source, s cachetest.Settings) cachetest.Cache {
 	t.Helper()
-	c, err := cache.NewAssets(source, cache.Options{TTL: s.TTL, MissFor: s.MissFor, StaleFor: s.StaleFor, Now: s.Now, StaleWait: time.Minute})
+	c, err := cache.NewAssets(source, cache.Options{TTL: s.TTL, MissFor: s.MissFor, StaleFor: s.StaleFor, Now: s.Now, Hears: s.Hears, StaleWait: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,13 +35,24 @@ type through struct{ source *cachetest.Source }
 func (c through) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
 	return c.source.Asset(ctx, id)
 }
+
+func (c through) Lookup(ctx context.Context, id media.AssetID) (media.Asset, bool, error) {
+	a, err := c.source.Asset(ctx, id)
+	return a, false, err
+}
 func (through) Invalidate(media.AssetID) {}
+func (through) Expire()                  {}
 func (through) Close() error             { return nil }
 
 // deaf ignores invalidations.
 type deaf struct{ cachetest.Cache }
 
 func (deaf) Invalidate(media.AssetID) {}
+
+// blind does not look again after an Expire.
+type blind struct{ cachetest.Cache }
+
+func (blind) Expire() {}
 
 func TestSuiteFindsBrokenCaches(t *testing.T) {
 	t.Parallel()
@@ -62,16 +73,37 @@ func TestSuiteFindsBrokenCaches(t *testing.T) {
 			},
 			map[string]bool{
 				"after Invalidate the source's value is given": true, "Invalidate forgets NotFound": true,
-				"a deleted asset is NotFound once invalidated": true,
+				"a deleted asset is NotFound once invalidated": true, "a load overtaken by Invalidate is not remembered": true,
 			},
+		},
+		"one blind to missed messages": {
+			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+				return blind{open(t, s, o)}
+			},
+			map[string]bool{"after Expire the source's value is given": true, "a load overtaken by Expire is not remembered": true},
+		},
+		"one that trusts a bus that is down": {
+			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+				o.Hears = nil
+				return open(t, s, o)
+			},
+			map[string]bool{"while changes are not heard of a value lives for a second": true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			found := 0
 			for _, p := range cachetest.Promises() {
-				if c.want[p.Name] && p.Check(t, c.open) == nil {
+				if !c.want[p.Name] {
+					continue
+				}
+				found++
+				if p.Check(t, c.open) == nil {
 					t.Errorf("%q was not found broken", p.Name)
 				}
+			}
+			if found != len(c.want) {
+				t.Errorf("%d of %d promises have that name", found, len(c.want))
 			}
 		})
 	}

@@ -17,7 +17,9 @@ import (
 // Cache is what is tested.
 type Cache interface {
 	Asset(ctx context.Context, id media.AssetID) (media.Asset, error)
+	Lookup(ctx context.Context, id media.AssetID) (a media.Asset, known bool, err error)
 	Invalidate(id media.AssetID)
+	Expire()
 	Close() error
 }
 
@@ -25,9 +27,11 @@ type Cache interface {
 type Settings struct {
 	TTL, MissFor, StaleFor time.Duration
 	Now                    func() time.Time
+	Hears                  func(time.Time) bool
 }
 
-// Open makes a new, empty cache in front of a source.
+// Open makes a new, empty cache in front of a source. A tier between the two may not answer for longer than a value lives in memory: the
+// suite's clock is not the tier's.
 type Open func(t testing.TB, source *Source, s Settings) Cache
 
 // Source is a catalogue for the tests: it holds assets, counts the questions, and can be made to fail or to wait.
@@ -96,17 +100,19 @@ type bench struct {
 	source *Source
 	mu     sync.Mutex
 	now    time.Time
+	deaf   bool
 }
 
 const (
 	ttl      = 5 * time.Second
 	missFor  = time.Second
 	staleFor = time.Hour
+	deafFor  = time.Second // what a value may live while changes are not heard of
 )
 
 func setup(t testing.TB, open Open) *bench {
 	b := &bench{source: &Source{assets: map[media.AssetID]media.Asset{}}, now: time.Unix(1_700_000_000, 0)}
-	b.Cache = open(t, b.source, Settings{TTL: ttl, MissFor: missFor, StaleFor: staleFor, Now: b.clock})
+	b.Cache = open(t, b.source, Settings{TTL: ttl, MissFor: missFor, StaleFor: staleFor, Now: b.clock, Hears: b.hears})
 	return b
 }
 
@@ -114,6 +120,18 @@ func (b *bench) clock() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.now
+}
+
+func (b *bench) hears(time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.deaf
+}
+
+func (b *bench) deafen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deaf = true
 }
 
 func (b *bench) pass(d time.Duration) {
@@ -185,8 +203,8 @@ func first(steps ...func() error) error {
 	return nil
 }
 
-// Interleave lets reads, writes with their invalidation, and time overlap in every way, and checks that a read never gives less than
-// what was invalidated before it began.
+// Interleave lets reads, writes with their invalidation or an Expire, and time overlap in every way, and checks that a read never gives
+// less than what was invalidated before it began.
 func Interleave(t *testing.T, open Open) {
 	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -231,7 +249,7 @@ func Interleave(t *testing.T, open Open) {
 			}
 		}
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"read", "read", "change", "release", "time"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"read", "read", "change", "missed", "release", "time", "half"}).Draw(rt, "step") {
 			case "read":
 				read()
 			case "change":
@@ -239,10 +257,17 @@ func Interleave(t *testing.T, open Open) {
 				b.source.put(one(version))
 				b.Invalidate(id)
 				settled = version
+			case "missed": // the message of a change was lost, and that is known
+				version++
+				b.source.put(one(version))
+				b.Expire()
+				settled = version
 			case "release":
 				release()
 			case "time":
 				b.pass(ttl)
+			case "half":
+				b.pass(ttl / 2)
 			}
 		}
 		b.source.wait(nil)

@@ -18,8 +18,18 @@ func Promises() []Promise {
 			b.source.put(one(1))
 			return first(
 				func() error { return b.sees(ctx, id, 1, 0) },
-				func() error { b.pass(ttl - 1); return b.sees(ctx, id, 1, 0) },
+				func() error { b.pass(ttl/2 - 1); return b.sees(ctx, id, 1, 0) },
 				func() error { return b.asked(1) },
+			)
+		}},
+		{"a value in use is read anew before its TTL, and nobody waits", readAhead},
+		{"what was read ahead is what the next TTL is counted from", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.put(one(2)); b.pass(ttl / 2); return b.sees(ctx, id, 1, 0) },
+				func() error { return b.comes(ctx, id, 2) },
+				func() error { b.pass(ttl/2 - 1); return errors.Join(b.sees(ctx, id, 2, 0), b.asked(2)) },
 			)
 		}},
 		{"a value as old as the TTL is read anew", func(ctx context.Context, b *bench) error {
@@ -62,6 +72,45 @@ func Promises() []Promise {
 				func() error { b.source.put(one(1)); b.Invalidate(id); return b.sees(ctx, id, 1, 0) },
 			)
 		}},
+		{"after Expire the source's value is given", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			missing := media.AssetID{15: 2}
+			return first(
+				func() error { return errors.Join(b.sees(ctx, id, 1, 0), b.sees(ctx, missing, 0, media.NotFound)) },
+				func() error {
+					later := one(2)
+					later.ID = missing
+					b.source.put(one(2))
+					b.source.put(later)
+					b.Expire()
+					return errors.Join(b.sees(ctx, id, 2, 0), b.sees(ctx, missing, 2, 0))
+				},
+			)
+		}},
+		{"after Expire with the source away the last known value is given", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.source.fail(media.Unavailable); b.Expire(); return b.sees(ctx, id, 1, 0) },
+			)
+		}},
+		{"while changes are not heard of a value lives for a second", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			b.deafen()
+			return first(
+				func() error { return b.sees(ctx, id, 1, 0) },
+				func() error { b.pass(deafFor/2 - 1); return errors.Join(b.sees(ctx, id, 1, 0), b.asked(1)) },
+				func() error { b.source.put(one(2)); b.pass(deafFor/2 + 1); return b.sees(ctx, id, 2, 0) },
+			)
+		}},
+		{"Lookup tells what was known from what was asked for", func(ctx context.Context, b *bench) error {
+			b.source.put(one(1))
+			return first(
+				func() error { return b.knows(ctx, id, false) },
+				func() error { return b.knows(ctx, id, true) },
+				func() error { b.Invalidate(id); return b.knows(ctx, id, false) },
+			)
+		}},
 		{"an uploading asset is not remembered", func(ctx context.Context, b *bench) error {
 			a := one(1)
 			a.State = media.Uploading
@@ -98,7 +147,12 @@ func Promises() []Promise {
 		}},
 		{"500 misses at once ask the source once", manyMisses},
 		{"a caller that leaves does not fail the others", leaver},
-		{"a load overtaken by Invalidate is not remembered", overtaken},
+		{"a load overtaken by Invalidate is not remembered", func(ctx context.Context, b *bench) error {
+			return overtaken(ctx, b, func() { b.Invalidate(id) })
+		}},
+		{"a load overtaken by Expire is not remembered", func(ctx context.Context, b *bench) error {
+			return overtaken(ctx, b, b.Expire)
+		}},
 	}
 }
 
@@ -139,7 +193,47 @@ func leaver(ctx context.Context, b *bench) error {
 	return errors.Join(<-stayed, b.asked(1))
 }
 
-func overtaken(ctx context.Context, b *bench) error {
+// readAhead holds the source up: whoever reads meanwhile gets the value that is still good.
+func readAhead(ctx context.Context, b *bench) error {
+	b.source.put(one(1))
+	if err := b.sees(ctx, one(1).ID, 1, 0); err != nil {
+		return err
+	}
+	b.source.put(one(2))
+	open := make(chan struct{})
+	b.source.wait(func() { <-open })
+	b.pass(ttl - 1)
+	var errs []error
+	for range 3 {
+		errs = append(errs, b.sees(ctx, one(1).ID, 1, 0))
+	}
+	close(open)
+	return errors.Join(errors.Join(errs...), b.comes(ctx, one(1).ID, 2), b.asked(2))
+}
+
+// comes waits until a version is given.
+func (b *bench) comes(ctx context.Context, id media.AssetID, version int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := b.sees(ctx, id, version, 0); err == nil || ctx.Err() != nil {
+			return err
+		}
+		<-tick.C
+	}
+}
+
+// knows checks what Lookup tells.
+func (b *bench) knows(ctx context.Context, id media.AssetID, want bool) error {
+	if _, known, err := b.Lookup(ctx, id); known != want || err != nil {
+		return fmt.Errorf("Lookup: known = %v, %w, want %v", known, err, want)
+	}
+	return nil
+}
+
+func overtaken(ctx context.Context, b *bench, overtake func()) error {
 	b.source.put(one(1))
 	open, entered := make(chan struct{}), make(chan struct{}, 10)
 	b.source.wait(func() { entered <- struct{}{}; <-open })
@@ -148,8 +242,10 @@ func overtaken(ctx context.Context, b *bench) error {
 	<-entered
 	b.source.wait(nil)
 	b.source.put(one(2))
-	b.Invalidate(one(1).ID)
-	during := b.sees(ctx, one(1).ID, 2, 0)
+	overtake()
+	patience, end := context.WithTimeout(ctx, time.Second) // a broken cache joins the load that waits for us
+	defer end()
+	during := b.sees(patience, one(1).ID, 2, 0)
 	close(open)
 	<-done
 	return errors.Join(during, b.sees(ctx, one(1).ID, 2, 0))
