@@ -30,8 +30,14 @@ type Settings struct {
 	Hears                  func(time.Time) bool
 }
 
-// Open makes a new, empty cache in front of a source. A tier between the two may not answer for longer than a value lives in memory: the
-// suite's clock is not the tier's.
+// Tiered is a Cache with a tier between memory and the source, whose clock is not the suite's. Forgotten: the tier has been told to forget
+// an asset, or its time has passed there, and memory knows nothing of it.
+type Tiered interface {
+	Cache
+	Forgotten(id media.AssetID)
+}
+
+// Open makes a new, empty cache in front of a source; one with a tier is Tiered.
 type Open func(t testing.TB, source *Source, s Settings) Cache
 
 // Source is a catalogue for the tests: it holds assets, counts the questions, and can be made to fail or to wait.
@@ -114,6 +120,18 @@ func setup(t testing.TB, open Open) *bench {
 	b := &bench{source: &Source{assets: map[media.AssetID]media.Asset{}}, now: time.Unix(1_700_000_000, 0)}
 	b.Cache = open(t, b.source, Settings{TTL: ttl, MissFor: missFor, StaleFor: staleFor, Now: b.clock, Hears: b.hears})
 	return b
+}
+
+// changes makes what another node has changed, without a word to this one.
+func (b *bench) changes(a media.Asset) {
+	b.source.put(a)
+	b.forgotten(a.ID)
+}
+
+func (b *bench) forgotten(id media.AssetID) {
+	if c, ok := b.Cache.(Tiered); ok {
+		c.Forgotten(id)
+	}
 }
 
 func (b *bench) clock() time.Time {
@@ -259,7 +277,7 @@ func Interleave(t *testing.T, open Open) {
 				settled = version
 			case "missed": // the message of a change was lost, and that is known
 				version++
-				b.source.put(one(version))
+				b.changes(one(version))
 				b.Expire()
 				settled = version
 			case "release":
@@ -273,8 +291,11 @@ func Interleave(t *testing.T, open Open) {
 		b.source.wait(nil)
 		release()
 		readers.Wait()
-		if a, err := b.Asset(t.Context(), id); err != nil || a.Version < settled {
-			rt.Errorf("at rest: version %d, %v, want %d", a.Version, err, settled)
+		for _, where := range []string{"memory", "what is behind it"} {
+			if a, err := b.Asset(t.Context(), id); err != nil || a.Version < settled {
+				rt.Errorf("at rest in %s: version %d, %v, want %d", where, a.Version, err, settled)
+			}
+			b.Expire()
 		}
 	})
 }
