@@ -2,10 +2,14 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/media"
 )
 
 // How often a server that is away is tried: promptly at first, and often enough for a lookup to be fast again within a second.
@@ -21,7 +25,8 @@ const (
 )
 
 // ask puts one question to the server, for a bounded time. A failure that is not the asker's own leaves the server alone until mend has
-// found it well again: from then on nobody waits for it.
+// found it well again: from then on nobody waits for it. One late answer among others in time is no such failure: this machine may be
+// busy.
 func (t *Tier) ask(ctx context.Context, question func(context.Context, *redis.Client) error) error {
 	c := t.client.Load()
 	if c == nil {
@@ -29,15 +34,28 @@ func (t *Tier) ask(ctx context.Context, question func(context.Context, *redis.Cl
 	}
 	bounded, cancel := context.WithTimeout(ctx, t.o.Wait)
 	defer cancel()
+	answers := t.answers.Load()
 	err := question(bounded, c)
-	if err == nil || ctx.Err() != nil {
+	if err == nil {
+		t.answers.Add(1)
+		return nil
+	}
+	if ctx.Err() != nil {
 		return err
 	}
-	t.leave(c, err)
-	return t.away()
+	if !late(err) || t.answers.Load() == answers {
+		t.leave(c, err)
+		return t.away()
+	}
+	return &media.Error{Kind: media.Unavailable, Code: "redis_unavailable", Detail: "Redis answers late", Err: err}
 }
 
-// leave lets go of a server that failed, once for all who saw it fail.
+func late(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) || ok && network.Timeout()
+}
+
+// leave lets go of a server that failed, once for all who saw it fail. Mend tries it again at once; it is said when that fails too.
 func (t *Tier) leave(c *redis.Client, err error) {
 	if !t.client.CompareAndSwap(c, nil) {
 		return
@@ -46,8 +64,18 @@ func (t *Tier) leave(c *redis.Client, err error) {
 	t.left.Store(&now)
 	t.why.Store(&err)
 	_ = c.Close() // what still waits for an answer gets none
-	t.o.Logger.Warn("Redis not reachable: lookups go to their source until it is back", slog.Any("error", err))
 	t.nudge()
+}
+
+// say tells once that the server is away, and once that it is back.
+func (t *Tier) say(err error) {
+	if err == nil {
+		if t.said.Swap(false) {
+			t.o.Logger.Info("Redis is back")
+		}
+	} else if !t.said.Swap(true) {
+		t.o.Logger.Warn("Redis not reachable: lookups go to their source until it is back", slog.Any("error", err))
+	}
 }
 
 func (t *Tier) nudge() {
@@ -98,10 +126,13 @@ func (t *Tier) comeBack(ctx context.Context) {
 		err = t.pay(ctx, c)
 	}
 	if err != nil {
-		t.why.Store(&err)
 		_ = c.Close() // never used
+		if ctx.Err() == nil || !errors.Is(context.Cause(ctx), context.Canceled) {
+			t.why.Store(&err)
+			t.say(err)
+		}
 		return
 	}
 	t.client.Store(c)
-	t.o.Logger.Info("Redis is back")
+	t.say(nil)
 }

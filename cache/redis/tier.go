@@ -72,11 +72,13 @@ type Tier struct {
 	tokens  atomic.Uint64
 	scripts scripts
 
-	client atomic.Pointer[redis.Client] // nil: the server is away
-	why    atomic.Pointer[error]        // of the last time it went
-	left   atomic.Pointer[time.Time]    // when it went last
-	owed   owed
-	wake   chan struct{} // something is to be mended: the server left, or invalidations are owed
+	client  atomic.Pointer[redis.Client] // nil: the server is away
+	why     atomic.Pointer[error]        // of the last time it went
+	left    atomic.Pointer[time.Time]    // when it went last
+	said    atomic.Bool                  // that it is away
+	answers atomic.Uint64                // that came in time
+	owed    owed
+	wake    chan struct{} // something is to be mended: the server left, or invalidations are owed
 
 	heard  atomic.Pointer[time.Time] // all messages until then have been handled
 	mu     sync.Mutex
@@ -107,6 +109,8 @@ func Open(url string, o Options) (*Tier, error) {
 	if err != nil {
 		return nil, err
 	}
+	slowest := max(socketWait, o.Wait)
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = slowest, slowest, slowest, slowest
 	logging.Disable() // it writes to stderr by itself; what matters is said here, once
 	t := &Tier{
 		o: o, opt: opt, node: rand.Text()[:10], wake: make(chan struct{}, 1), topics: map[string]subscriber{},
@@ -120,9 +124,8 @@ func Open(url string, o Options) (*Tier, error) {
 
 // How a connection is used. go-redis would try a dead server for 0.8 to 1.7 s a command.
 const (
-	dialWait  = 200 * time.Millisecond
-	replyWait = 200 * time.Millisecond
-	poolSize  = 64
+	socketWait = 200 * time.Millisecond
+	poolSize   = 64
 )
 
 func parse(url string) (*redis.Options, error) {
@@ -135,7 +138,6 @@ func parse(url string) (*redis.Options, error) {
 	}
 	opt.Protocol = 2
 	opt.MaxRetries, opt.DialerRetries = -1, 1
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = dialWait, replyWait, replyWait, replyWait
 	opt.ContextTimeoutEnabled, opt.DisableIdentity = true, true
 	opt.PoolSize, opt.MinIdleConns = poolSize, 0
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -207,10 +209,13 @@ func (t *Tier) Close() error {
 	return nil
 }
 
-// Ping reports whether the server is there; media.Unavailable when it is not.
+// Ping reports whether the server is there; media.Unavailable when it is not, which is logged.
 func (t *Tier) Ping(ctx context.Context) error {
 	c := t.client.Load()
 	if c == nil {
+		if why := t.why.Load(); why != nil {
+			t.say(*why)
+		}
 		return t.away()
 	}
 	err := c.Ping(ctx).Err()
@@ -218,6 +223,7 @@ func (t *Tier) Ping(ctx context.Context) error {
 		return err
 	}
 	t.leave(c, err)
+	t.say(err)
 	return t.away()
 }
 

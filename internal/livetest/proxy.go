@@ -57,6 +57,16 @@ func NewProxy(t testing.TB, target string, o ProxyOptions) *Proxy {
 // Cuts is the number of connections reset so far.
 func (p *Proxy) Cuts() int64 { return p.cuts.Load() }
 
+// Cut resets all connections there are now. Later ones pass.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		p.cuts.Add(1)
+		reset(c)
+	}
+}
+
 func (p *Proxy) accept(ctx context.Context, l net.Listener) {
 	for {
 		conn, err := l.Accept()
