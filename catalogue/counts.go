@@ -109,6 +109,23 @@ func (c *Catalogue) Position(ctx context.Context, journal string) (at int64, err
 	return at, err
 }
 
+const selectCounts = `SELECT version, access_count, bytes_served, last_accessed_at FROM assets WHERE id = $1 AND doomed_at = 0`
+
+// Counts reads how often an asset was fetched; media.NotFound when it is missing or doomed. See curation.Shelf.
+func (c *Catalogue) Counts(ctx context.Context, id media.AssetID) (media.Counts, error) {
+	var n media.Counts
+	err := c.engine.Read(ctx, func(q Querier) error {
+		var last int64
+		found, err := queryOne(ctx, q, selectCounts, []any{id}, &n.Version, &n.AccessCount, &n.BytesServed, &last)
+		if err == nil && !found {
+			err = notFound()
+		}
+		n.LastAccessedAt = moment(last)
+		return err
+	})
+	return n, err
+}
+
 // tallyJSON writes tallies as [{"a":"hex id","h":hour,"v":views,"b":bytes,"l":last},…], times in microseconds: one argument for any
 // number of rows. Sorted and merged, since an upsert may touch a row once only, and two nodes should take rows in one order.
 func tallyJSON(tallies []media.Tally) []byte {

@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Now          func() time.Time // nil: time.Now
 	Logger       *slog.Logger     // nil: silent
+	Memory       Memory           // what Glance looks at; nil: the shelf
 	BytesTimeout time.Duration    // how long a delete may take to drop the bytes; 0: 10 s
 }
 
@@ -36,6 +37,9 @@ func New(shelf Shelf, bytes Bytes, o Options) *Service {
 	}
 	if o.BytesTimeout <= 0 {
 		o.BytesTimeout = 10 * time.Second
+	}
+	if o.Memory == nil {
+		o.Memory = forgetful{shelf}
 	}
 	return &Service{shelf: shelf, bytes: bytes, o: o}
 }
@@ -87,6 +91,46 @@ func (s *Service) Read(ctx context.Context, p media.Principal, id media.AssetID)
 		return media.Asset{}, missing()
 	}
 	return a, nil
+}
+
+// Glance is Read of a row that may be remembered (known), and so be behind by what was changed a moment ago: Current makes up for that.
+// Nobody is refused by memory alone.
+func (s *Service) Glance(ctx context.Context, p media.Principal, id media.AssetID) (a media.Asset, known bool, err error) {
+	a, known, err = s.o.Memory.Lookup(ctx, id)
+	if err == nil && !a.Upload.Partial && sees(p, a) {
+		return a, known, nil
+	}
+	if known {
+		a, err = s.Read(ctx, p, id)
+		return a, false, err
+	}
+	if err == nil {
+		err = missing()
+	}
+	return media.Asset{}, false, err
+}
+
+// Current gives an asset that Glance gave as it is now. Its counts are read anew, and with them the row's version: one that has changed
+// meanwhile is read whole (same: it has not), so that what is answered is never older than the question.
+func (s *Service) Current(ctx context.Context, p media.Principal, a media.Asset) (_ media.Asset, same bool, err error) {
+	n, err := s.shelf.Counts(ctx, a.ID)
+	if err != nil {
+		return media.Asset{}, false, err
+	}
+	if n.Version != a.Version {
+		a, err = s.Read(ctx, p, a.ID)
+		return a, false, err
+	}
+	a.AccessCount, a.BytesServed, a.LastAccessedAt = n.AccessCount, n.BytesServed, n.LastAccessedAt
+	return a, true, nil
+}
+
+// forgetful asks the shelf each time.
+type forgetful struct{ shelf Shelf }
+
+func (f forgetful) Lookup(ctx context.Context, id media.AssetID) (media.Asset, bool, error) {
+	a, err := f.shelf.Asset(ctx, id)
+	return a, false, err
 }
 
 func sees(p media.Principal, a media.Asset) bool {

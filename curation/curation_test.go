@@ -34,6 +34,13 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"anonymous", media.Principal{}},
 	}
 	title := "t"
+	seen := map[string][]string{
+		"private": {ok, ok, missing, missing, missing, missing, missing, missing},
+		"public":  {ok, ok, ok, ok, ok, ok, ok, ok},
+		"unready": {ok, ok, missing, missing, missing, missing, missing, missing},
+		"partial": {missing, missing, missing, missing, missing, missing, missing, missing},
+		"absent":  {missing, missing, missing, missing, missing, missing, missing, missing},
+	}
 	operations := []struct {
 		name string
 		do   func(*curation.Service, media.Principal, media.AssetID) error
@@ -42,13 +49,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"read", func(s *curation.Service, p media.Principal, id media.AssetID) error {
 			_, err := s.Read(t.Context(), p, id)
 			return err
-		}, map[string][]string{
-			"private": {ok, ok, missing, missing, missing, missing, missing, missing},
-			"public":  {ok, ok, ok, ok, ok, ok, ok, ok},
-			"unready": {ok, ok, missing, missing, missing, missing, missing, missing},
-			"partial": {missing, missing, missing, missing, missing, missing, missing, missing},
-			"absent":  {missing, missing, missing, missing, missing, missing, missing, missing},
-		}},
+		}, seen},
+		{"glance", func(s *curation.Service, p media.Principal, id media.AssetID) error {
+			_, _, err := s.Glance(t.Context(), p, id)
+			return err
+		}, seen},
 		{"change", func(s *curation.Service, p media.Principal, id media.AssetID) error {
 			_, err := s.Change(t.Context(), p, id, 3, media.Change{Title: &title})
 			return err
@@ -100,6 +105,67 @@ func TestWhoMayDoWhat(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// remembered is a memory that nobody tells of changes.
+type remembered map[media.AssetID]media.Asset
+
+func (m remembered) Lookup(_ context.Context, id media.AssetID) (media.Asset, bool, error) {
+	a, ok := m[id]
+	if !ok {
+		return a, true, media.NotFound
+	}
+	return a, true, nil
+}
+
+func TestMemoryRefusesNobodyAndShowsNothingOld(t *testing.T) {
+	t.Parallel()
+	_, sh := setup()
+	old := remembered{}
+	s := curation.New(sh, sh, curation.Options{Memory: old})
+	anyone := media.Principal{}
+	opened, closed, gone, grown, made := sh.put(1, "ida", true, media.Ready), sh.put(2, "ida", false, media.Ready), sh.put(3, "ida", true, media.Ready), sh.put(4, "ida", true, media.Ready), sh.put(5, "ida", true, media.Ready)
+	for id, change := range map[media.AssetID]func(*media.Asset){
+		opened: func(a *media.Asset) { a.Public = false },
+		closed: func(a *media.Asset) { a.Public = true },
+		gone:   func(*media.Asset) {},
+		grown:  func(*media.Asset) {},
+	} {
+		a := sh.rows[id]
+		if id == opened || id == closed {
+			a.Version--
+		}
+		change(&a)
+		old[id] = a
+	}
+	delete(sh.rows, gone)
+	a := sh.rows[grown]
+	a.AccessCount, a.BytesServed = 7, 1<<40
+	sh.rows[grown] = a
+	look := func(id media.AssetID) (media.Asset, bool, error) {
+		a, known, err := s.Glance(t.Context(), anyone, id)
+		if err != nil {
+			return a, known, err
+		}
+		a, same, err := s.Current(t.Context(), anyone, a)
+		return a, known && same, err
+	}
+	for name, c := range map[string]struct {
+		id     media.AssetID
+		err    error
+		known  bool
+		counts int64
+	}{
+		"private in memory, public now":      {opened, nil, false, 0},
+		"public in memory, private now":      {closed, media.NotFound, false, 0},
+		"in memory, deleted now":             {gone, media.NotFound, false, 0},
+		"fetched since":                      {grown, nil, true, 7},
+		"missing in memory, there since now": {made, nil, false, 0},
+	} {
+		if a, known, err := look(c.id); !errors.Is(err, c.err) || known != c.known || a.AccessCount != c.counts {
+			t.Errorf("%s: %v, known %v, %d views; want %v, %v, %d", name, err, known, a.AccessCount, c.err, c.known, c.counts)
 		}
 	}
 }

@@ -33,6 +33,11 @@ func (s *shelf) Asset(_ context.Context, id media.AssetID) (media.Asset, error) 
 	return a, nil
 }
 
+func (s *shelf) Counts(ctx context.Context, id media.AssetID) (media.Counts, error) {
+	a, err := s.Asset(ctx, id)
+	return media.Counts{Version: a.Version, AccessCount: a.AccessCount, BytesServed: a.BytesServed, LastAccessedAt: a.LastAccessedAt}, err
+}
+
 func (s *shelf) List(_ context.Context, q media.Query) (media.Listing, error) {
 	s.query = q
 	return media.Listing{}, s.note("list")

@@ -60,7 +60,7 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) (done bool) {
 	default:
 		return false
 	}
-	h.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id, Idempotent-Replayed")
+	h.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id, Idempotent-Replayed, X-Cache")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

@@ -15,6 +15,8 @@ import (
 type Curation interface {
 	Find(ctx context.Context, p media.Principal, q media.Query) (media.Listing, error)
 	Read(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error)
+	Glance(ctx context.Context, p media.Principal, id media.AssetID) (a media.Asset, known bool, err error)
+	Current(ctx context.Context, p media.Principal, a media.Asset) (now media.Asset, same bool, err error)
 	Change(ctx context.Context, p media.Principal, id media.AssetID, version int64, c media.Change) (media.Asset, error)
 	Delete(ctx context.Context, p media.Principal, id media.AssetID, version int64) error
 	Revoke(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error)

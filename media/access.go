@@ -59,6 +59,14 @@ type Batch struct {
 	Window   time.Duration // from a view that counts to the next that may
 }
 
+// Counts is how often one asset was fetched, and which version of its row that stands in.
+type Counts struct {
+	Version        int64
+	AccessCount    int64
+	BytesServed    int64
+	LastAccessedAt time.Time // zero: never
+}
+
 // Bucket is one step of a series of accesses.
 type Bucket struct {
 	Start time.Time

@@ -25,16 +25,21 @@ type Denylist struct {
 	o      DenylistOptions
 	known  atomic.Pointer[denied] // never nil
 	mu     sync.Mutex             // held from the reading or changing of source until known says so
+	news   chan struct{}          // others have changed the list
 }
 
 // DenylistOptions are choices; the zero value works.
 type DenylistOptions struct {
-	MaxLink time.Duration    // the longest link that is signed (LinkOptions.Max), which a denial outlives unless told otherwise; zero: 7 days
-	Every   time.Duration    // between readings; zero: 500 ms
-	Limit   int              // denials at a time; zero: 10,000
-	Signer  Signer           // whose key is not revoked while it signs; nil: nothing is signed here
-	Now     func() time.Time // nil: time.Now
-	Logger  *slog.Logger     // nil: discards
+	MaxLink time.Duration // the longest link that is signed (LinkOptions.Max), which a denial outlives unless told otherwise; zero: 7 days
+	Every   time.Duration // between readings; zero: 500 ms
+	Limit   int           // denials at a time; zero: 10,000
+	Signer  Signer        // whose key is not revoked while it signs; nil: nothing is signed here
+
+	// Tell is called after each change made here, before it is answered, so that other nodes can be told to call Changed. nil: nobody is.
+	Tell func(ctx context.Context)
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: discards
 }
 
 // What DenylistOptions are by default, and bounds.
@@ -82,12 +87,23 @@ func NewDenylist(source Denials, o DenylistOptions) *Denylist {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Denylist{source: source, o: o}
+	if o.Tell == nil {
+		o.Tell = func(context.Context) {}
+	}
+	l := &Denylist{source: source, o: o, news: make(chan struct{}, 1)}
 	l.known.Store(&denied{})
 	return l
 }
 
-// Load reads the list. Whoever hears that it has changed elsewhere calls this and need not wait for Run.
+// Changed says that the list was changed elsewhere: Run reads it at once. It does not wait.
+func (l *Denylist) Changed() {
+	select {
+	case l.news <- struct{}{}:
+	default: // it is about to be read anyway
+	}
+}
+
+// Load reads the list.
 func (l *Denylist) Load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
@@ -128,6 +144,7 @@ func (l *Denylist) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.news:
 		case <-tick.C:
 		}
 	}
@@ -249,6 +266,14 @@ func (l *Denylist) Deny(ctx context.Context, p media.Principal, q DenialRequest)
 	now := l.o.Now().UTC().Truncate(time.Microsecond)
 	d := media.Denial{OfKey: q.OfKey, Key: q.Key, Viewer: q.Viewer, CourseID: q.CourseID, Asset: q.Asset, Until: now.Add(q.ExpiresIn), By: p.Subject, At: now}
 	d.ID = d.DenialID()
+	d, err := l.deny(ctx, d, now)
+	if err == nil {
+		l.o.Tell(ctx)
+	}
+	return d, err
+}
+
+func (l *Denylist) deny(ctx context.Context, d media.Denial, now time.Time) (media.Denial, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	same := func(o media.Denial) bool { return o.ID == d.ID }
@@ -310,6 +335,14 @@ func (l *Denylist) Lift(ctx context.Context, p media.Principal, id string) error
 	if err := adminsOnly(p); err != nil {
 		return err
 	}
+	err := l.lift(ctx, id)
+	if err == nil {
+		l.o.Tell(ctx)
+	}
+	return err
+}
+
+func (l *Denylist) lift(ctx context.Context, id string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.source.Lift(ctx, id)

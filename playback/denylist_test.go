@@ -88,6 +88,37 @@ func in(course string) func(*media.Asset) {
 	return func(a *media.Asset) { a.Placement = media.Placement{Kind: media.CourseVideo, CourseID: course} }
 }
 
+func TestOthersAreToldOfADenialAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := &ledger{}
+		var there *playback.Denylist
+		told := 0
+		here := playback.NewDenylist(source, playback.DenylistOptions{Tell: func(context.Context) { told++; there.Changed() }})
+		there = playback.NewDenylist(source, playback.DenylistOptions{Every: time.Hour})
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- there.Run(ctx) }()
+		synctest.Wait() // its first reading is over
+		d, err := here.Deny(t.Context(), admin, playback.DenialRequest{Viewer: "bob"})
+		must(t, err)
+		synctest.Wait()
+		if list, err := there.Denials(ctx, admin); err != nil || len(list) != 1 {
+			t.Errorf("the other node knows %v, %v, want the one", list, err)
+		}
+		must(t, here.Lift(t.Context(), admin, d.ID))
+		synctest.Wait()
+		if list, err := there.Denials(ctx, admin); err != nil || len(list) != 0 {
+			t.Errorf("the other node knows %v, %v, want none", list, err)
+		}
+		if err := here.Lift(t.Context(), admin, d.ID); !errors.Is(err, media.NotFound) || told != 2 {
+			t.Errorf("lifted twice: %v, told %d times, want not found and twice", err, told)
+		}
+		end()
+		must(t, <-done)
+	})
+}
+
 func TestWhatADenialCovers(t *testing.T) {
 	t.Parallel()
 	denied := playback.NewDenylist(&ledger{}, playback.DenylistOptions{})

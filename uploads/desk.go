@@ -239,6 +239,21 @@ func (s *Service) Changed(id media.AssetID) {
 	}
 }
 
+// ChangedAll says that changes may have been missed: every open upload is read again before it is believed.
+func (s *Service) ChangedAll() {
+	s.desk.mu.Lock()
+	open := make([]*upload, 0, len(s.desk.m))
+	for _, u := range s.desk.m {
+		open = append(open, u)
+	}
+	s.desk.mu.Unlock()
+	for _, u := range open {
+		u.mu.Lock()
+		u.stale = true
+		u.mu.Unlock()
+	}
+}
+
 // handle opens the bytes of an upload, or gives the handle that is open.
 func (s *Service) handle(ctx context.Context, u *upload) (storage.Write, error) {
 	u.mu.Lock()

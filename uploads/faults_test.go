@@ -297,17 +297,21 @@ func TestQuotaHoldsForDeferredBodies(t *testing.T) {
 func TestADeletionByOthersIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	b := start(t, uploads.Options{}, nil)
-	location := b.create("Upload-Length", "10")
-	b.patch(location, "0", "hello")
-	if err := b.ledger.Doom(t.Context(), b.id(location)); err != nil {
-		t.Fatal(err)
-	}
-	b.s.Changed(b.id(location))
-	if rep := b.head(location); rep.status != http.StatusNotFound {
-		t.Errorf("HEAD: got %d, want 404", rep.status)
-	}
-	if rep := b.patch(location, "5", "world"); rep.status != http.StatusNotFound {
-		t.Errorf("PATCH: got %d, want 404", rep.status)
+	for name, tell := range map[string]func(media.AssetID){
+		"told": b.s.Changed, "told that something was missed": func(media.AssetID) { b.s.ChangedAll() },
+	} {
+		location := b.create("Upload-Length", "10")
+		b.patch(location, "0", "hello")
+		if err := b.ledger.Doom(t.Context(), b.id(location)); err != nil {
+			t.Fatal(err)
+		}
+		tell(b.id(location))
+		if rep := b.head(location); rep.status != http.StatusNotFound {
+			t.Errorf("%s: HEAD: got %d, want 404", name, rep.status)
+		}
+		if rep := b.patch(location, "5", "world"); rep.status != http.StatusNotFound {
+			t.Errorf("%s: PATCH: got %d, want 404", name, rep.status)
+		}
 	}
 }
 

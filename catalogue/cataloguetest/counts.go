@@ -32,6 +32,20 @@ func counts() []Promise {
 				f.Fatal(d)
 			}
 		}},
+		{"counts are those of the row, and name its version", func(f *Fixture) {
+			a := f.stored()
+			f.must(f.Count(f.ctx(), "j", media.Batch{To: 10, Tallies: []media.Tally{{Asset: a.ID, Hour: hour, Views: 2, Bytes: 5 << 40, Last: hour}}}))
+			a, err := f.Revoke(f.ctx(), a.ID)
+			f.must(err)
+			got, err := f.Counts(f.ctx(), a.ID)
+			f.must(err)
+			if d := cmp.Diff(media.Counts{Version: a.Version, AccessCount: 2, BytesServed: 5 << 40, LastAccessedAt: hour}, got); d != "" {
+				f.Fatal(d)
+			}
+			f.must(f.Doom(f.ctx(), a.ID))
+			_, err = f.Counts(f.ctx(), a.ID)
+			f.refuses(err, media.NotFound)
+		}},
 		{"a replay counts nothing twice", func(f *Fixture) {
 			a := f.stored()
 			tallies := []media.Tally{{Asset: a.ID, Hour: hour, Views: 1, Bytes: 1, Last: hour}}
