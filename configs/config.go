@@ -75,8 +75,11 @@ type DB struct {
 // MongoDB is where the LMS keeps its entities. Kept for the day they are read; nothing uses it yet.
 type MongoDB struct{ URI Secret }
 
-// Redis is what nodes share beside the catalogue: leases of uploads.
-type Redis struct{ URL Secret }
+// Redis is what nodes share beside the catalogue: leases of uploads, lookups remembered for all, news of changes.
+type Redis struct {
+	URL       Secret // empty: each node remembers for itself
+	Namespace string // of deployments that share a server
+}
 
 // JWT says which bearer tokens are believed.
 type JWT struct {
@@ -140,6 +143,7 @@ func Default() Config {
 		},
 		Storage: Storage{Default: localName},
 		Cache:   Cache{Assets: 100_000},
+		Redis:   Redis{Namespace: "sluice"},
 		Log:     Log{Level: "info", Format: "auto", Access: true},
 	}
 }

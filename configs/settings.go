@@ -50,6 +50,7 @@ func dependencySettings(c *Config) []setting {
 		{"db.connect_wait", "SLUICE_DB_CONNECT_WAIT", false, duration(&c.DB.ConnectWait)},
 		{"mongodb.uri", "MONGODB_URI", true, secret(&c.MongoDB.URI)},
 		{"redis.url", "REDIS_URL", true, secret(&c.Redis.URL)},
+		{"redis.namespace", "SLUICE_REDIS_NAMESPACE", false, text(&c.Redis.Namespace)},
 		{"jwt.secret", "JWT_SECRET", true, secret(&c.JWT.Secret)},
 		{"jwt.jwks_url", "JWT_JWKS_URL", false, text(&c.JWT.JWKSURL)},
 		{"jwt.issuer", "SLUICE_JWT_ISSUER", false, text(&c.JWT.Issuer)},

@@ -111,7 +111,6 @@ func Open(url string, o Options) (*Tier, error) {
 	}
 	slowest := max(socketWait, o.Wait)
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = slowest, slowest, slowest, slowest
-	logging.Disable() // it writes to stderr by itself; what matters is said here, once
 	t := &Tier{
 		o: o, opt: opt, node: rand.Text()[:10], wake: make(chan struct{}, 1), topics: map[string]subscriber{},
 		scripts: scripts{
@@ -129,6 +128,7 @@ const (
 )
 
 func parse(url string) (*redis.Options, error) {
+	logging.Disable() // the client writes to stderr by itself; what matters is said here, once
 	opt, err := redis.ParseURL(url)
 	if err != nil { // its text may hold the password
 		return nil, &StartError{

@@ -151,10 +151,14 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 	} else {
 		say(out, "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)\n")
 	}
+	common, err := openRedis(ctx, &l.Config, out, log)
+	if err != nil {
+		return nil, err
+	}
 	var changed changes
 	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: changed.changed, Logger: log})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, common.close())
 	}
 	if l.DB.Enabled {
 		say(out, "PostgreSQL connected successfully\n")
@@ -162,14 +166,17 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 		say(out, "SQLite catalogue opened (embedded; DB_ENABLED=false)\n")
 	}
 	if err := books.Migrate(ctx); err != nil {
-		return nil, errors.Join(refuse(err, "sluice doctor checks the catalogue; the database user must own its tables", "the catalogue's schema cannot be brought up: %v", err), books.Close())
+		return nil, errors.Join(refuse(err, "sluice doctor checks the catalogue; the database user must own its tables", "the catalogue's schema cannot be brought up: %v", err), common.close(), books.Close())
 	}
 	if l.DB.Enabled {
 		say(out, "PostgreSQL models synchronized\n")
 	} else {
 		say(out, "SQLite models synchronized\n")
 	}
-	a, err := wire(ctx, &l.Config, books, &changed, log)
+	if err := common.openBus(ctx, &l.Config); err != nil {
+		return nil, errors.Join(err, common.close(), books.Close())
+	}
+	a, err := wire(ctx, &l.Config, books, common, &changed, log)
 	if err != nil {
 		return nil, err
 	}

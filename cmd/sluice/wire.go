@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ type application struct {
 	log       *slog.Logger
 	catalogue *catalogue.Catalogue
 	backends  openBackends
+	shared    *shared
 	assets    *cache.Assets
 	counter   *analytics.Counter
 	nodes     *nodes
@@ -41,10 +43,10 @@ type application struct {
 	gateway   *gateway.Gateway
 }
 
-// wire builds the application over an open catalogue, which it owns from here on. It is the only place that picks drivers, together with
+// wire builds the application over an open catalogue and what is shared with other nodes, which it owns from here on. It is the only place that picks drivers, together with
 // openCatalogue and openStorage.
-func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, changed *changes, log *slog.Logger) (_ *application, err error) {
-	a := &application{log: log, catalogue: books}
+func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, common *shared, changed *changes, log *slog.Logger) (_ *application, err error) {
+	a := &application{log: log, catalogue: books, shared: common}
 	defer func() { //nolint:contextcheck // closes what a failed start leaves, whatever became of ctx
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -57,7 +59,7 @@ func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, ch
 	if a.nodes, err = newNodes(c, log); err != nil {
 		return nil, err
 	}
-	if a.assets, err = cache.NewAssets(books, cache.Options{Size: c.Cache.Assets, Logger: log}); err != nil {
+	if a.assets, err = cache.NewAssets(common.source(books), cache.Options{Size: c.Cache.Assets, Hears: common.hears(), Logger: log}); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	// Before the store is opened: the journal's lock keeps a second process away from the data directory.
@@ -78,11 +80,7 @@ func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, ch
 	if err := a.wireEdge(c, store, ring, log); err != nil {
 		return nil, err
 	}
-	changed.tell(func(id media.AssetID) {
-		a.assets.Invalidate(id)
-		a.player.Forget(id)
-		a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
-	})
+	common.follow(ctx, a, changed)
 	return a, nil
 }
 
@@ -104,7 +102,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("trusted proxies: %w", err)
 	}
 	problems := gateway.NewProblems(log)
-	a.denied = playback.NewDenylist(a.catalogue, playback.DenylistOptions{MaxLink: c.Links.MaxTTL, Signer: ring, Logger: log})
+	a.denied = playback.NewDenylist(a.catalogue, playback.DenylistOptions{MaxLink: c.Links.MaxTTL, Signer: ring, Tell: a.shared.revoked, Logger: log})
 	a.player, err = playback.New(a.assets, store, ring, a.counter, playback.Options{
 		Problem: problems.Write, OpenPlayGrant: a.auth.PlayGrant, ClientIP: clientIP, AllowedOrigins: c.CORS.Origins, Denied: a.denied, Logger: log,
 	})
@@ -123,7 +121,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("uploads: %w", err)
 	}
 	a.gateway, err = gateway.New(gateway.Needs{
-		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Logger: log}),
+		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Memory: a.assets, Logger: log}),
 		Links: links, Counter: a.counter,
 		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
 		Grants:  a.uploads, Revocations: a.denied, Answers: a.catalogue, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
@@ -131,7 +129,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),
 		// Known media go on playing without the catalogue (contracts, section 3): it degrades and does not stop.
-		Checks: append([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.backends.checks()...),
+		Checks: slices.Concat([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.shared.checks(), a.backends.checks()),
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -221,7 +219,8 @@ func (c *changes) changed(id media.AssetID) {
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context) error{a.nodes.run, a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown} {
+	loops := []func(context.Context) error{a.nodes.run, a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown}
+	for _, loop := range append(loops, a.shared.loops()...) {
 		g.Go(func() error {
 			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				return err
@@ -244,7 +243,7 @@ func (a *application) close() error {
 	if a.nodes != nil {
 		errs = append(errs, a.nodes.close())
 	}
-	return errors.Join(append(errs, a.backends.close(), a.catalogue.Close())...)
+	return errors.Join(append(errs, a.shared.close(), a.backends.close(), a.catalogue.Close())...)
 }
 
 func (a *application) metrics() http.Handler { return a.gateway.Metrics() }
