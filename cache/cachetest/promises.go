@@ -244,7 +244,7 @@ func (b *bench) comes(ctx context.Context, id media.AssetID, version int64) erro
 // knows checks what Lookup tells.
 func (b *bench) knows(ctx context.Context, id media.AssetID, want bool) error {
 	if _, known, err := b.Lookup(ctx, id); known != want || err != nil {
-		return fmt.Errorf("Lookup: known = %v, %w, want %v", known, err, want)
+		return fmt.Errorf("known = %v, %w, want %v", known, err, want)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // BenchmarkRedisHit is a lookup that memory does not know and Redis does.
 func BenchmarkRedisHit(b *testing.B) {
-	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(256), redis.Options{})
+	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(256), patient)
 	behind := n.tier.Assets(newCatalogue(256))
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -26,7 +26,7 @@ func BenchmarkRedisHit(b *testing.B) {
 
 // BenchmarkRedisMiss is a lookup that takes a lease, loads and keeps the value; the source costs nothing.
 func BenchmarkRedisMiss(b *testing.B) {
-	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(1), redis.Options{})
+	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(1), patient)
 	behind := n.tier.Assets(everything{})
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -38,7 +38,7 @@ func BenchmarkRedisMiss(b *testing.B) {
 
 // BenchmarkForget is what a change costs who makes it.
 func BenchmarkForget(b *testing.B) {
-	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(1), redis.Options{})
+	n := newNode(b, livetest.Redis(b).URL(), newCatalogue(1), patient)
 	id := idOf(0).String()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -578,7 +578,7 @@ func TestMessagesOfOtherTopics(t *testing.T) {
 			got = append(got, fmt.Sprint(i, " ", text))
 		}, func() {})
 		wg.Go(func() { _ = tier.Run(ctx) })
-		defer tier.Close() //nolint:errcheck // a test's own
+		defer tier.Close()
 		livetest.Until(t, 5*time.Second, "hears", func() bool { return tier.Hears(time.Now()) })
 	}
 	for _, text := range []string{"a:b c", ""} {

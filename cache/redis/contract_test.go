@@ -27,7 +27,6 @@ func (n *names) next() string { return fmt.Sprintf("test-%d", n.n.Add(1)) }
 type tiered struct {
 	*cache.Assets
 	t    testing.TB
-	ctx  context.Context
 	tier *Tier
 }
 
@@ -37,7 +36,7 @@ func (c *tiered) Invalidate(id media.AssetID) {
 }
 
 func (c *tiered) Forgotten(id media.AssetID) {
-	if err := c.tier.Forget(c.ctx, Media, id.String()); err != nil {
+	if err := c.tier.Forget(context.WithoutCancel(c.t.Context()), Media, id.String()); err != nil {
 		c.t.Errorf("Forget: %v", err)
 	}
 }
@@ -67,7 +66,7 @@ func overRedis(s *livetest.RedisServer, n *names, spoil func(*Tier)) cachetest.O
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &tiered{c, t, context.WithoutCancel(t.Context()), tier}
+		return &tiered{c, t, tier}
 	}
 }
 

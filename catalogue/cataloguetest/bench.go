@@ -10,7 +10,7 @@ import (
 	"sluice/media"
 )
 
-// Bench measures what is hot: a read by id, an upload's two writes from 16 callers, and a flush of 500 tallies.
+// Bench measures what is hot: a read by id, one of the counts alone, an upload's two writes from 16 callers, and a flush of 500 tallies.
 func Bench(b *testing.B, open Open) {
 	b.Helper()
 	asset := func() media.Asset {
@@ -30,6 +30,19 @@ func Bench(b *testing.B, open Open) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := c.Asset(b.Context(), a.ID); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("counts by id", func(b *testing.B) {
+		c := open(b, catalogue.Options{})
+		a, _, err := c.Begin(b.Context(), asset(), 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.Counts(b.Context(), a.ID); err != nil {
 				b.Fatal(err)
 			}
 		}
