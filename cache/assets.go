@@ -194,6 +194,20 @@ func (c *Assets) Invalidate(id media.AssetID) {
 	c.entries.Delete(id)
 }
 
+// Knows reports whether something is remembered of an asset.
+func (c *Assets) Knows(id media.AssetID) bool {
+	_, ok := c.entries.Get(id)
+	return ok
+}
+
+// Preload looks an asset up behind everybody's back when nothing is remembered of it. What was known before an Invalidate and is in use is
+// so known again before the source can go away.
+func (c *Assets) Preload(ctx context.Context, id media.AssetID) {
+	if !c.Knows(id) {
+		c.join(ctx, id, nil, c.o.Now())
+	}
+}
+
 // Expire makes the source be asked again about everything: changes may have been missed. What is known stays the last known value for a
 // source that is away.
 func (c *Assets) Expire() {

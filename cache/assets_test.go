@@ -10,6 +10,7 @@ import (
 
 	"sluice/cache"
 	"sluice/cache/cachetest"
+	"sluice/internal/livetest"
 	"sluice/media"
 )
 
@@ -151,6 +152,32 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%+v is accepted", o)
 		}
 	}
+}
+
+func TestWhatWasKnownIsKnownAgain(t *testing.T) {
+	t.Parallel()
+	s := &hanging{}
+	c, err := cache.NewAssets(s, cache.Options{LoadWait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := media.AssetID{1}
+	if _, err := c.Asset(t.Context(), id); err != nil || !c.Knows(id) {
+		t.Fatalf("%v, known %v", err, c.Knows(id))
+	}
+	if c.Invalidate(id); c.Knows(id) {
+		t.Error("it is known after Invalidate")
+	}
+	c.Preload(t.Context(), id)
+	livetest.Until(t, 5*time.Second, "it is known again", func() bool { return c.Knows(id) })
+	s.hang.Store(true)
+	if a, err := c.Asset(t.Context(), id); err != nil || a.Version != 1 {
+		t.Errorf("with the source away: %+v, %v", a, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	c.Preload(t.Context(), media.AssetID{2}) // does nothing
 }
 
 func BenchmarkHit(b *testing.B) {

@@ -26,7 +26,9 @@ type shared struct {
 	tier *redis.Tier   // nil: no REDIS_URL
 	bus  *postgres.Bus // nil: an embedded catalogue, which is one process's own
 
-	forget func(media.AssetID) // here; set by follow
+	forget func(media.AssetID)      // here; set by follow, as are the others
+	knows  func(media.AssetID) bool // whether it is in use here
+	reload func(media.AssetID)      // so that it plays on should the catalogue go away now
 }
 
 // bus is what tells other nodes.
@@ -119,6 +121,7 @@ func (s *shared) follow(ctx context.Context, a *application, changed *changes) {
 		a.player.Forget(id)
 		a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
 	}
+	s.knows, s.reload = a.assets.Knows, func(id media.AssetID) { a.assets.Preload(ctx, id) }
 	missed := func() {
 		a.assets.Expire()
 		a.uploads.ChangedAll()
@@ -143,22 +146,26 @@ func (s *shared) told(text string, before func()) {
 	if before != nil {
 		before()
 	}
-	s.forget(id)
+	known := s.knows(id)
+	if s.forget(id); known {
+		s.reload(id)
+	}
 }
 
 // changed makes every node forget an asset, after each commit. Here it holds when this returns. A lookup that found the old row in Redis
 // just before that was told may have put it back into memory: it goes once more.
 func (s *shared) changed(ctx context.Context, id media.AssetID) {
+	known := s.knows(id)
 	s.forget(id)
-	if s.tier != nil && s.tier.Forget(ctx, redis.Media, id.String()) == nil {
-		s.forget(id)
-		return
-	}
-	if s.bus != nil {
+	told := s.tier != nil && s.tier.Forget(ctx, redis.Media, id.String()) == nil
+	if !told && s.bus != nil {
 		_ = s.bus.Publish(ctx, redis.Media, id.String()) // it goes out later when not now
 	}
 	if s.tier != nil {
 		s.forget(id)
+	}
+	if known {
+		s.reload(id)
 	}
 }
 
