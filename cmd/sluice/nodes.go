@@ -27,7 +27,7 @@ func newNodes(c *configs.Config, log *slog.Logger) (*nodes, error) {
 	none := func() error { return nil }
 	switch {
 	case !c.Redis.URL.Empty():
-		leases, err := redislock.New(c.Redis.URL.Reveal(), redislock.Options{})
+		leases, err := redislock.New(c.Redis.URL.Reveal(), redislock.Options{Namespace: c.Redis.Namespace})
 		if err != nil {
 			return nil, refuse(err, "set it to redis://user:password@host:6379/0, or leave it empty", "REDIS_URL cannot be used: %v", err)
 		}

@@ -27,20 +27,23 @@ const (
 	// waitLife is how long the server remembers who waits for a name. Waiters ask again long before.
 	waitLife = 3 * time.Second
 
-	leasePrefix   = "sluice:lease:"
-	channelPrefix = "sluice:node:"
+	defaultNamespace = "sluice"
+	leases           = ":lease:"
+	channels         = ":node:"
 )
 
 // Options are the choices of Leases. The zero value works.
 type Options struct {
-	TTL    time.Duration // how long a lease outlives a node that was killed; 0: 1.5 s; at least 500 ms
-	Logger *slog.Logger
+	Namespace string        // of deployments that share a server; "": sluice
+	TTL       time.Duration // how long a lease outlives a node that was killed; 0: 1.5 s; at least 500 ms
+	Logger    *slog.Logger
 }
 
 // Leases is one node's view of the server.
 type Leases struct {
 	client  *redis.Client
 	node    string
+	space   string // what all keys and channels begin with
 	ttl     time.Duration
 	scripts scripts
 	log     *slog.Logger
@@ -72,6 +75,9 @@ func New(url string, o Options) (*Leases, error) {
 	if o.TTL < 500*time.Millisecond {
 		return nil, errors.New("redislock: a lease lives for half a second at least")
 	}
+	if o.Namespace == "" {
+		o.Namespace = defaultNamespace
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -86,7 +92,7 @@ func New(url string, o Options) (*Leases, error) {
 	redis.SetLogger(silent{}) // it writes to stderr, past every logger; what it would say is in the errors
 	ro.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &Leases{
-		client: redis.NewClient(ro), node: rand.Text(), ttl: o.TTL, scripts: newScripts(), log: o.Logger,
+		client: redis.NewClient(ro), node: rand.Text(), space: o.Namespace, ttl: o.TTL, scripts: newScripts(), log: o.Logger,
 		held: map[string]*lease{}, known: make(chan struct{}), failed: make(chan struct{}, 1),
 	}, nil
 }
@@ -111,7 +117,7 @@ func (l *Leases) Take(ctx context.Context, name string, lost func()) (func() boo
 		return nil, false, nil
 	}
 	args := append([]any{e.value, l.ttl.Milliseconds()}, orphans...)
-	n, err := l.scripts.take.Run(ctx, l.client, []string{leaseKey(name)}, args...).Int()
+	n, err := l.scripts.take.Run(ctx, l.client, []string{l.leaseKey(name)}, args...).Int()
 	if err == nil && n == 1 {
 		return func() bool { return l.giveBack(context.WithoutCancel(ctx), e) }, true, nil
 	}
@@ -176,7 +182,7 @@ func (l *Leases) giveBack(ctx context.Context, e *lease) bool {
 func (l *Leases) free(ctx context.Context, e *lease) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	n, err := l.scripts.free.Run(ctx, l.client, []string{leaseKey(e.name), waitKey(e.name)}, e.value, channelPrefix, freedMark+e.name).Int()
+	n, err := l.scripts.free.Run(ctx, l.client, []string{l.leaseKey(e.name), l.waitKey(e.name)}, e.value, l.space+channels, freedMark+e.name).Int()
 	if err != nil {
 		err = l.unanswered(ctx, err)
 	}
@@ -190,13 +196,13 @@ func (l *Leases) Ask(ctx context.Context, name string) error {
 	if err := l.ready(ctx); err != nil {
 		return err
 	}
-	n, err := l.scripts.ask.Run(ctx, l.client, []string{leaseKey(name), waitKey(name)},
-		l.node, waitLife.Milliseconds(), channelPrefix, askedMark+name).Int()
+	n, err := l.scripts.ask.Run(ctx, l.client, []string{l.leaseKey(name), l.waitKey(name)},
+		l.node, waitLife.Milliseconds(), l.space+channels, askedMark+name).Int()
 	if err != nil {
 		return l.unanswered(ctx, err)
 	}
 	if n == 0 { // so that it is heard where all the others are
-		err = l.client.Publish(ctx, channelPrefix+l.node, freedMark+name).Err()
+		err = l.client.Publish(ctx, l.space+channels+l.node, freedMark+name).Err()
 	}
 	if err != nil {
 		return l.unanswered(ctx, err)
@@ -246,5 +252,5 @@ func unavailable(err error) error {
 	return &media.Error{Kind: media.Unavailable, Code: "leases_unavailable", RetryAfter: time.Second, Err: fmt.Errorf("redislock: %w", err)}
 }
 
-func leaseKey(name string) string { return leasePrefix + "{" + name + "}" }
-func waitKey(name string) string  { return leasePrefix + "{" + name + "}:waiting" }
+func (l *Leases) leaseKey(name string) string { return l.space + leases + "{" + name + "}" }
+func (l *Leases) waitKey(name string) string  { return l.space + leases + "{" + name + "}:waiting" }

@@ -144,7 +144,7 @@ func (l *Leases) renewSome(ctx context.Context, due []*lease) bool {
 	until := time.Now().Add(l.ttl) // from before the question: the server counts from after it
 	cmds, err := l.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, e := range due {
-			l.scripts.renew.Eval(ctx, p, []string{leaseKey(e.name)}, e.value, l.ttl.Milliseconds())
+			l.scripts.renew.Eval(ctx, p, []string{l.leaseKey(e.name)}, e.value, l.ttl.Milliseconds())
 		}
 		return nil
 	})
@@ -204,7 +204,7 @@ func (l *Leases) listen(ctx context.Context, asked, freed func(name string)) {
 
 // hear listens over one connection, until it fails or is silent although it was asked.
 func (l *Leases) hear(ctx context.Context, asked, freed func(name string)) {
-	sub := l.client.Subscribe(ctx, channelPrefix+l.node)
+	sub := l.client.Subscribe(ctx, l.space+channels+l.node)
 	closed := sync.OnceFunc(func() { _ = sub.Close() }) // nothing is lost with it
 	defer closed()
 	defer context.AfterFunc(ctx, closed)() // a read does not look at ctx
