@@ -43,7 +43,7 @@ func TestComposeStartsWhatItNames(t *testing.T) {
 			secrets[name] = rand.Text() + rand.Text()
 		}
 	}
-	secrets["SIGNING_KEYS"] = "1:sign:" + base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
+	secrets["SIGNING_KEYS"] = "1:sign:" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text()))
 	secrets["PUBLIC_URL"] = "http://localhost:8080"
 	filled := regexp.MustCompile(`\$\{([A-Z0-9_]+)(:[-?][^}]*)?\}`).ReplaceAllStringFunc(string(text), func(v string) string {
 		name := strings.Trim(strings.FieldsFunc(v, func(r rune) bool { return r == ':' || r == '}' })[0], "${")
