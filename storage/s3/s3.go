@@ -181,6 +181,7 @@ func (o *Options) client(ctx context.Context) (*s3.Client, error) {
 		so.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		so.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		so.DisableLogOutputChecksumValidationSkipped = true
+		so.ContinueHeaderThresholdBytes = -1 // Expect: 100-continue is a round trip for each part, and refusals are rare
 		so.APIOptions = append(so.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 	}), nil
 }

@@ -174,7 +174,6 @@ func (d *Driver) swapState(ctx context.Context, key string, st *state, etag stri
 	}
 	in := &s3.PutObjectInput{
 		Bucket: &d.o.Bucket, Key: aws.String(d.stateName(key)), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
-		ContentType: aws.String("application/x-sluice-upload"),
 	}
 	if d.o.sums() {
 		in.ChecksumCRC32C = aws.String(crcText(crcUpdate(0, data)))
