@@ -34,7 +34,7 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 	defer cancel(nil)
 	a := &appending{w: w, from: w.st, off: off, end: off, sending: sending, cancel: cancel, broken: make(chan struct{})}
 	a.moved = sync.NewCond(&a.mu)
-	if err := a.prepare(sending); err != nil {
+	if err := a.prepare(); err != nil {
 		return 0, err
 	}
 	readErr := a.read(ctx, r)
@@ -138,12 +138,12 @@ type appending struct {
 }
 
 // prepare takes the tail into memory as far as that costs nothing, and announces the append when it will fill a part.
-func (a *appending) prepare(ctx context.Context) error {
+func (a *appending) prepare() error {
 	st := a.from
 	if a.cur = a.w.takeTail(); a.cur == nil {
 		a.lead = st.segmentBytes()
 		a.cur = newRun(&a.w.d.blocks, st.Part-a.lead)
-		if err := a.w.d.loadTail(ctx, a.w.key, &state{inline: st.inline}, a.cur); err != nil {
+		if _, err := a.cur.fill(st.inlineReader()); err != nil {
 			return err
 		}
 	}

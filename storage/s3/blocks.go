@@ -3,6 +3,7 @@ package s3
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -168,4 +169,48 @@ func (r *run) join(behind *run) {
 	r.list, r.ends = append(r.list, behind.list...), append(r.ends, behind.ends...)
 	r.size += behind.size
 	behind.list, behind.ends, behind.size = nil, nil, 0
+}
+
+// snapshot is the run as it is now: what is added to the run later is not seen in it. It shares the blocks.
+func (r *run) snapshot() *run {
+	return &run{pool: r.pool, list: slices.Clone(r.list), ends: slices.Clone(r.ends), size: r.size, limit: r.limit}
+}
+
+// again reads the same from its start.
+func (rr *runReader) again() *runReader { return &runReader{r: rr.r, base: rr.base} }
+
+// headed is some bytes with others behind them, read as one.
+type headed struct {
+	head []byte
+	tail io.ReadSeeker
+	size int64
+	at   int64
+}
+
+func (h *headed) Read(p []byte) (int, error) {
+	if h.at < int64(len(h.head)) {
+		n := copy(p, h.head[h.at:])
+		h.at += int64(n)
+		return n, nil
+	}
+	n, err := h.tail.Read(p)
+	h.at += int64(n)
+	return n, err
+}
+
+func (h *headed) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += h.at
+	case io.SeekEnd:
+		offset += h.size
+	}
+	if offset < 0 {
+		return 0, errors.New("storage s3: seek before the start")
+	}
+	if _, err := h.tail.Seek(max(0, offset-int64(len(h.head))), io.SeekStart); err != nil {
+		return 0, err
+	}
+	h.at = offset
+	return offset, nil
 }

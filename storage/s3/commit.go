@@ -112,7 +112,11 @@ func (w *write) finish(ctx context.Context) (media.Object, error) {
 	} else {
 		err = w.complete(ctx, st)
 	}
-	return w.conclude(ctx, st.offset(), err)
+	o, err := w.conclude(ctx, st.offset(), err)
+	if err != nil {
+		w.forget() // the tail's bytes are not in memory any more
+	}
+	return o, err
 }
 
 // conclude looks at the object that was made, and removes the state.
@@ -159,8 +163,8 @@ func (w *write) putTail(ctx context.Context, st *state) error {
 			return err
 		}
 	}
-	defer tail.free()
 	_, err := w.d.putWhole(ctx, w.key, tail.reader(0), tail.size, tail.crc(0))
+	tail.free()
 	return err
 }
 

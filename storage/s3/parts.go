@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -154,7 +153,7 @@ func (d *Driver) loadTail(ctx context.Context, key string, st *state, into *run)
 			return err
 		}
 	}
-	_, err := into.fill(bytes.NewReader(st.inline))
+	_, err := into.fill(st.inlineReader())
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 
 	"sluice/internal/crash"
 	"sluice/media"
@@ -100,6 +99,7 @@ func (a *appending) settle(ctx context.Context) (int64, error) {
 	if a.opened != nil {
 		if <-a.opened.done; a.opened.err != nil {
 			a.cur.free()
+			a.w.forget()
 			return 0, a.w.why(ctx, a.opened.err)
 		}
 	}
@@ -119,20 +119,27 @@ func (a *appending) settle(ctx context.Context) (int64, error) {
 		if a.opened != nil {
 			next.skipTo(a.opened.until)
 		}
-		a.cur.free()
-	} else if err = a.keepRest(ctx, next); err != nil {
-		a.cur.free()
+		if len(a.sent) > 0 { // the tail's bytes went with the first part
+			next.hollow()
+		}
+	} else {
+		err = a.keepRest(ctx, next)
 	}
 	if a.opened == nil && next.offset() == a.off {
+		if err != nil {
+			a.cur.free()
+			a.w.forget()
+			return 0, err
+		}
 		a.w.keepOrFree(a.cur, a.lead == 0)
-		return 0, err
+		return 0, nil
 	}
 	if serr := a.w.swap(ctx, next); serr != nil {
 		a.cur.free()
 		return 0, a.w.why(ctx, serr)
 	}
 	crash.At("s3: append: state written")
-	a.remember(next)
+	a.remember(next, err == nil)
 	return next.offset() - a.off, err
 }
 
@@ -162,9 +169,7 @@ func (a *appending) keepRest(ctx context.Context, next *state) error {
 	}
 	rest := a.cur.reader(known)
 	if rest.Len() <= inlineMax {
-		next.inline = make([]byte, rest.Len())
-		_, _ = io.ReadFull(rest, next.inline) // memory
-		next.Inline = len(next.inline)
+		next.Inline, next.inline, next.held = int(rest.Len()), nil, a.cur.snapshot().reader(known)
 		return nil
 	}
 	s := newSegment(rest.Len())
@@ -173,12 +178,13 @@ func (a *appending) keepRest(ctx context.Context, next *state) error {
 	}
 	crash.At("s3: append: tail kept")
 	next.Segments = append(next.Segments, s)
-	next.Inline, next.inline = 0, nil
+	next.Inline = 0
+	next.hollow()
 	return nil
 }
 
 // remember keeps what spares questions later, and has segments removed that parts hold now.
-func (a *appending) remember(next *state) {
+func (a *appending) remember(next *state, whole bool) {
 	w := a.w
 	for _, p := range a.sent[:a.stored] {
 		if w.sent == nil {
@@ -189,15 +195,19 @@ func (a *appending) remember(next *state) {
 	if len(next.Segments) == 0 {
 		w.d.janitor.drop(w.d, w.key, a.from.Segments)
 	}
-	w.keepOrFree(a.cur, next.segmentBytes()+int64(next.Inline) == a.cur.size)
+	w.keepOrFree(a.cur, whole && next.segmentBytes()+int64(next.Inline) == a.cur.size)
 }
 
+// keepOrFree keeps the bytes of the tail for the next append, if all are there. Without them a state that has some is read again.
 func (w *write) keepOrFree(r *run, all bool) {
 	if all {
 		w.keepTail(r)
-		return
+	} else {
+		r.free()
 	}
-	r.free()
+	if w.tail == nil && w.st != nil && w.st.Inline > 0 {
+		w.forget()
+	}
 }
 
 // why says to whoever lost a race what has become of the write: overtaken, complete, or gone.

@@ -41,7 +41,10 @@ type state struct {
 	Until  int    `json:"until,omitempty"`  // the largest part number it may use
 	Sealed bool   `json:"sealed,omitempty"` // nothing comes any more: the length is the offset
 
+	// The tail's bytes that lie in the state are in one of two places: in inline as they were read, or in held, in the memory of the handle
+	// that has sent them. In neither, with Inline above zero: they are in the bucket alone.
 	inline []byte
+	held   *runReader
 }
 
 // numbering says that the part of an index, and those after it, have numbers in a row from Number on.
@@ -110,14 +113,35 @@ func (st *state) clone() *state {
 }
 
 // dropTail forgets the tail: a part holds it now.
-func (st *state) dropTail() { st.Segments, st.Inline, st.inline = nil, 0, nil }
+func (st *state) dropTail() { st.Segments, st.Inline, st.inline, st.held = nil, 0, nil, nil }
 
-func (st *state) encode() ([]byte, error) {
+// hollow says that the bytes of the tail are not in memory any more.
+func (st *state) hollow() { st.inline, st.held = nil, nil }
+
+func (st *state) isHollow() bool { return st.Inline > 0 && st.inline == nil && st.held == nil }
+
+// inlineReader reads what lies in the state of the tail.
+func (st *state) inlineReader() io.ReadSeeker {
+	if st.held != nil {
+		return st.held.again()
+	}
+	return bytes.NewReader(st.inline)
+}
+
+// encode gives the state as it lies in the bucket, and its CRC32C.
+func (st *state) encode() (*headed, uint32, error) {
 	line, err := json.Marshal(st)
 	if err != nil {
-		return nil, fmt.Errorf("encode the state: %w", err)
+		return nil, 0, fmt.Errorf("encode the state: %w", err)
 	}
-	return append(append(line, '\n'), st.inline...), nil
+	line = append(line, '\n')
+	sum := crcUpdate(0, line)
+	if st.held != nil {
+		sum = crcJoin(sum, st.held.r.crc(st.held.base), int64(st.Inline))
+	} else {
+		sum = crcUpdate(sum, st.inline)
+	}
+	return &headed{head: line, tail: st.inlineReader(), size: int64(len(line) + st.Inline)}, sum, nil
 }
 
 func decodeState(data []byte) (*state, error) {
@@ -168,15 +192,23 @@ var errRace = errors.New("storage s3: the state has changed")
 // swapState puts st in the place of the version of etag; "" stands for none. errRace when that is not what is there.
 func (d *Driver) swapState(ctx context.Context, key string, st *state, etag string) (string, error) {
 	st.Mark = rand.Text()
-	data, err := st.encode()
+	if st.isHollow() {
+		now, tag, err := d.loadState(ctx, key, "")
+		if err != nil {
+			return "", err
+		}
+		if tag != etag || now.Inline != st.Inline {
+			return "", errRace
+		}
+		st.inline = now.inline
+	}
+	body, sum, err := st.encode()
 	if err != nil {
 		return "", err
 	}
-	in := &s3.PutObjectInput{
-		Bucket: &d.o.Bucket, Key: aws.String(d.stateName(key)), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
-	}
+	in := &s3.PutObjectInput{Bucket: &d.o.Bucket, Key: aws.String(d.stateName(key)), Body: body, ContentLength: &body.size}
 	if d.o.sums() {
-		in.ChecksumCRC32C = aws.String(crcText(crcUpdate(0, data)))
+		in.ChecksumCRC32C = aws.String(crcText(sum))
 	}
 	if etag == "" {
 		in.IfNoneMatch = aws.String("*")
