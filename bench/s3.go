@@ -25,13 +25,13 @@ func startS3(ctx context.Context, work string) (stop func(), err error) {
 	if err := loud(exec.CommandContext(ctx, "go", "build", "-modfile=tools/go.mod", "-o", in("versitygw"), "github.com/versity/versitygw/cmd/versitygw")); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"s3/tusd", "s3/sluice", "sidecar"} {
+	for _, dir := range []string{"s3/tusd", "s3/sluice"} {
 		if err := os.MkdirAll(in(dir), 0o755); err != nil {
 			return nil, err
 		}
 	}
 	addr := "127.0.0.1:" + s3Port
-	cmd := exec.Command(in("versitygw"), "--port", addr, "--access", s3Access, "--secret", s3Secret, "--quiet", "posix", "--sidecar", in("sidecar"), in("s3"))
+	cmd := exec.Command(in("versitygw"), "--port", addr, "--access", s3Access, "--secret", s3Secret, "--quiet", "posix", in("s3"))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type cluster struct {
 	db    *database
 	s3    *livetest.S3Server
 	proxy string // http://host:port
+
+	answers func() string // of the proxy, one a line
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -42,7 +44,8 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.proxy = "http://" + livetest.Nginx(t, string(site), "gateway-1:5000", c.nodes[0].Addr, "gateway-2:5000", c.nodes[1].Addr)
+	addr, answers := livetest.Nginx(t, string(site), "gateway-1:5000", c.nodes[0].Addr, "gateway-2:5000", c.nodes[1].Addr)
+	c.proxy, c.answers = "http://"+addr, answers
 	return c
 }
 
@@ -120,6 +123,13 @@ func TestFiftyUploadsOverTwoNodesThatAreKilled(t *testing.T) {
 	}
 	if finished != uploads {
 		t.Errorf("%d files in the catalogue, want %d", finished, uploads)
+	}
+	if t.Failed() {
+		for line := range strings.Lines(c.answers()) {
+			if strings.Contains(line, " 4") && !strings.Contains(line, " 409 ") && !strings.Contains(line, " 423 ") { // makes a client begin anew
+				t.Log(line)
+			}
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // Nginx starts Debian's nginx with a file for its conf.d, changed by replacements in pairs, and gives the address it listens on: the
-// file's "listen 80" becomes a free port on the loopback. It ends with the test.
-func Nginx(t testing.TB, site string, replacements ...string) string {
+// file's "listen 80" becomes a free port on the loopback. It ends with the test. answers gives a line for each request so far.
+func Nginx(t testing.TB, site string, replacements ...string) (addr string, answers func() string) {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -24,7 +24,7 @@ func Nginx(t testing.TB, site string, replacements ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(port)
+	addr = "127.0.0.1:" + strconv.Itoa(port)
 	dir := t.TempDir()
 	user := ""
 	if os.Getuid() == 0 {
@@ -37,7 +37,8 @@ pid %[2]s/pid;
 error_log %[2]s/log;
 events { worker_connections 1024; }
 http {
-	access_log off;
+	log_format tests '$time_iso8601 $request_method $uri $status by $upstream_addr: $upstream_status';
+	access_log %[2]s/access tests;
 	client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy; fastcgi_temp_path %[2]s/f; uwsgi_temp_path %[2]s/u; scgi_temp_path %[2]s/s;
 	%[3]s
 }
@@ -72,5 +73,8 @@ http {
 		conn, err := net.Dial("tcp", addr)
 		return err == nil && conn.Close() == nil
 	})
-	return addr
+	return addr, func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "access")) // best effort: it explains a failure
+		return string(text)
+	}
 }

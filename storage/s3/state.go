@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"sluice/media"
 )
@@ -164,26 +165,46 @@ func decodeState(data []byte) (*state, error) {
 func (d *Driver) loadState(ctx context.Context, key, etag string) (*state, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		st, tag, torn, err := d.readState(ctx, key, etag)
+		if !torn || wait > time.Second {
+			return st, tag, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, "", err
+		}
+	}
+}
+
+// readState is one attempt. torn: bytes and checksum are not of one version. Servers that keep attributes beside the object give such an
+// answer while it is replaced, and with the old bytes perhaps the new tag, by which a swap would take back what was acknowledged.
+func (d *Driver) readState(ctx context.Context, key, etag string) (st *state, tag string, torn bool, err error) {
 	in := &s3.GetObjectInput{Bucket: &d.o.Bucket, Key: aws.String(d.stateName(key))}
 	if etag != "" {
 		in.IfNoneMatch = &etag
 	}
+	if d.o.sums() {
+		in.ChecksumMode = types.ChecksumModeEnabled // reading to the end compares
+	}
 	out, err := d.api.GetObject(ctx, in)
 	if statusOf(err) == http.StatusNotModified {
-		return nil, etag, nil
+		return nil, etag, false, nil
 	}
 	if err != nil {
-		return nil, "", kinded("read the state", err)
+		return nil, "", false, kinded("read the state", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(out.Body, maxState))
 	if err = errors.Join(err, out.Body.Close()); err != nil {
-		return nil, "", kinded("read the state", err)
+		return nil, "", true, kinded("read the state", err)
 	}
-	st, err := decodeState(data)
-	if err != nil {
-		return nil, "", media.Wrap(media.Internal, err, "")
+	if st, err = decodeState(data); err != nil {
+		return nil, "", true, media.Wrap(media.Internal, err, "")
 	}
-	return st, aws.ToString(out.ETag), nil
+	return st, aws.ToString(out.ETag), false, nil
 }
 
 // errRace is what swapState says to whoever goes on from a version that is not the last.
