@@ -143,13 +143,14 @@ func (d *desk) closeIdle(now time.Time, idle time.Duration) {
 	}
 }
 
-// close gives up the handle; the bytes stay for a later Resume.
+// close gives up the handle; the bytes stay for a later Resume. It waits for whoever works with the handle, and keeps the row free.
 func (u *upload) close() {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.write != nil {
-		_ = u.write.Close() // every kept byte is in the file already: Close has nothing left that could be lost
-		u.write = nil
+	w := u.write
+	u.write = nil
+	u.mu.Unlock()
+	if w != nil {
+		_ = w.Close() // every kept byte is in the file already: Close has nothing left that could be lost
 	}
 }
 

@@ -34,6 +34,14 @@ func (s *Service) finishLocked(ctx context.Context, u *upload) error {
 	case err == nil:
 		return nil
 	case refusal(err):
+		now, lerr := s.ledger.Asset(ctx, u.id)
+		if lerr == nil && now.State.Finished() { // another node was faster
+			u.set(&now)
+			return nil
+		}
+		if lerr != nil && media.KindOf(lerr) != media.NotFound { // whether it was cannot be known now
+			break
+		}
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.postpone(u, true)
 		}
@@ -269,13 +277,15 @@ func (s *Service) retry(ctx context.Context, id media.AssetID, remove bool) erro
 		return err
 	}
 	defer s.leave(u)
-	if remove {
-		return s.remove(ctx, u)
-	}
 	u.mu.Lock()
 	busy := u.writing
 	u.mu.Unlock()
-	if busy { // whoever writes will finish
+	switch {
+	case remove && busy: // the bytes go when they have stopped coming
+		return errLocked()
+	case remove:
+		return s.remove(ctx, u)
+	case busy: // whoever writes will finish
 		return nil
 	}
 	_, complete, err := s.offset(ctx, u)
@@ -293,11 +303,11 @@ func (s *Service) remove(ctx context.Context, u *upload) error {
 		return err
 	}
 	crash.At("uploads: after doom")
-	u.close()
 	u.mu.Lock()
 	u.gone = true
 	row := u.row
 	u.mu.Unlock()
+	u.close()
 	s.pending.done(u.id)
 	return s.erase(ctx, row)
 }

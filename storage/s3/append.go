@@ -38,8 +38,8 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 		return 0, err
 	}
 	readErr := a.read(ctx, r)
-	kept, err := a.settle(detached)
-	if err == nil {
+	kept, err := a.settle(detached, readErr != nil)
+	if err == nil || readErr != nil && errors.Is(err, leftError{}) {
 		err = readErr
 	}
 	return kept, err
@@ -47,7 +47,7 @@ func (w *write) Append(ctx context.Context, off int64, r io.Reader) (int64, erro
 
 // startAt sees that the last known state stands at off and is nobody else's.
 func (w *write) startAt(ctx context.Context, off int64) error {
-	if st := w.st; st != nil && st.Open == "" && !st.Sealed && st.offset() == off {
+	if st := w.st; st != nil && st.Open == "" && !st.Sealed && !st.Join && st.offset() == off {
 		return nil
 	}
 	for {
@@ -61,6 +61,14 @@ func (w *write) startAt(ctx context.Context, off int64) error {
 		switch st := w.st; {
 		case st.Sealed:
 			return errCommitted()
+		case st.Join: // cut off, and the bytes are to pass through now
+			next := newState(st.Size, w.d.partFor(st.Size), st.Begun)
+			next.ID = st.ID
+			if err := w.swap(ctx, next); err != nil && !errors.Is(err, errRace) {
+				return err
+			}
+			w.d.dropUpload(ctx, w.key, st)
+			continue
 		case st.Open == "" && st.offset() == off:
 			return nil
 		case st.Open == "":
@@ -279,6 +287,9 @@ func (a *appending) dispatch(number int, bytes *run) {
 			a.sent[index] = p
 			a.advance()
 		case a.failed == nil: // those before it go on: they count
+			if context.Cause(a.sending) != nil {
+				err = errLeft()
+			}
 			a.failed = err
 			close(a.broken)
 		}
@@ -304,10 +315,13 @@ func (a *appending) shortOf(n int) int64 {
 	return a.sent[n-1].size - a.from.Part
 }
 
-// wait waits for the parts on their way; after a while those that are stuck are given up.
-func (a *appending) wait() {
-	timer := time.AfterFunc(senderGrace, func() { a.cancel(errors.New("the storage is slow, and the client has left")) })
-	defer timer.Stop()
+// wait waits for the parts on their way. When their client has left, those that are stuck are given up after a while: the upload must be
+// free for the next request.
+func (a *appending) wait(left bool) {
+	if left {
+		timer := time.AfterFunc(senderGrace, func() { a.cancel(errLeft()) })
+		defer timer.Stop()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for a.underway > 0 {

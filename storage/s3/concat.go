@@ -29,6 +29,11 @@ func (d *Driver) Concat(ctx context.Context, key string, parts []string) (media.
 		return o, err
 	}
 	plan, size, err := d.planJoin(ctx, parts)
+	if errors.Is(err, media.NotFound) { // joined by another process meanwhile, and the parts are gone?
+		if o, serr := d.Stat(ctx, key); serr == nil {
+			return o, nil
+		}
+	}
 	if err != nil {
 		return media.Object{}, err
 	}
@@ -71,7 +76,7 @@ type span struct {
 }
 
 // copyChunk is how much is copied by one request at most: several go at once.
-const copyChunk = 256 << 20
+const copyChunk = 64 << 20
 
 // planJoin says what each part of the whole is made of: one span to be copied, or several that together are large enough.
 func (d *Driver) planJoin(ctx context.Context, parts []string) (plan [][]span, size int64, err error) {
@@ -119,7 +124,8 @@ func (d *Driver) planJoin(ctx context.Context, parts []string) (plan [][]span, s
 
 // beginJoin makes the state of a join, or finds the one of a join that was cut off.
 func (d *Driver) beginJoin(ctx context.Context, key string, size int64) (*write, error) {
-	st := newState(size, size+1, time.Now()) // no part is as long as all parts but the last have to be: they are told apart by number
+	st := newState(size, d.partFor(size), time.Now())
+	st.Join = true
 	var err error
 	if size > 0 {
 		if st.Upload, err = d.createUpload(ctx, key); err != nil {
@@ -137,10 +143,13 @@ func (d *Driver) beginJoin(ctx context.Context, key string, size int64) (*write,
 		return nil, err
 	}
 	there, etag, err := d.loadState(ctx, key, "")
+	if errors.Is(err, media.NotFound) { // another process has just ended the join: the object is there when this is asked again
+		return nil, media.Wrap(media.Unavailable, err, "the file is being joined")
+	}
 	if err != nil {
 		return nil, err
 	}
-	if there.Size != size || there.Part != size+1 {
+	if there.Size != size || !there.Join {
 		return nil, errTaken()
 	}
 	return &write{d: d, key: key, id: there.ID, st: there, etag: etag}, nil

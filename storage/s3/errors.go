@@ -23,7 +23,7 @@ func kinded(doing string, err error) error {
 		return wrapped
 	}
 	switch code := codeOf(err); {
-	case code == "NoSuchKey", code == "NotFound", code == "NoSuchUpload":
+	case code == "NoSuchKey", code == "NoSuchUpload":
 		return media.Wrap(media.NotFound, wrapped, "there is no such file")
 	case code == "QuotaExceeded", code == "XMinioStorageFull", code == "InsufficientStorage", statusOf(err) == http.StatusInsufficientStorage:
 		return media.Wrap(media.Full, wrapped, "there is no space left")
@@ -34,7 +34,7 @@ func kinded(doing string, err error) error {
 	return media.Wrap(media.Unavailable, wrapped, "the storage is away")
 }
 
-// codeOf gives the server's own word for an error. HEAD answers have no body: their status stands for it.
+// codeOf gives the server's own word for an error. Where an answer has none the SDK makes one of its status: NotFound.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()
@@ -49,10 +49,11 @@ func statusOf(err error) int {
 	return 0
 }
 
-// missing reports whether the server knows what was asked for not to be there.
+// missing reports whether the server knows what was asked for not to be there. A mere 404 does not say so: a proxy whose server is away
+// answers that too, and what is missing is removed from the catalogue.
 func missing(err error) bool {
 	switch codeOf(err) {
-	case "NoSuchKey", "NotFound", "NoSuchUpload":
+	case "NoSuchKey", "NoSuchUpload":
 		return true
 	}
 	return false
@@ -89,6 +90,13 @@ func errLocked() error {
 func errFenced() error {
 	return &media.Error{Kind: media.Conflict, Code: "upload_taken_over", Detail: "another request goes on with this upload"}
 }
+
+// leftError ends parts that are still on their way a while after their client has left.
+type leftError struct{}
+
+func (leftError) Error() string { return "the storage is slow, and the client has left" }
+
+func errLeft() error { return media.Wrap(media.Unavailable, leftError{}, "the storage is slow") }
 
 func errTooMany() error {
 	return &media.Error{Kind: media.TooLarge, Code: "too_many_parts", Detail: "the file has more parts than the storage takes; declare its length when it is created"}

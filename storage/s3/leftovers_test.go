@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,5 +170,31 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%s is accepted", name)
 			_ = d.Close()
 		}
+	}
+}
+
+// TestAProxysNotFoundIsNotBelieved: what is missing is removed from the catalogue, and a proxy says 404 of its own while its server restarts.
+func TestAProxysNotFoundIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"text": "404 page not found\n", "none": "", "JSON": `{"error":"no route"}`, "HTML": "<html><body>404</body></html>"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, text)
+			}))
+			t.Cleanup(proxy.Close)
+			o := s3.Options{Bucket: "media", Endpoint: proxy.URL, PathStyle: true, AccessKey: "a", SecretKey: "s"}
+			o.Quick()
+			d := open(t, o)
+			_, stat := d.Stat(t.Context(), key)
+			_, resume := d.Resume(t.Context(), key)
+			_, read := d.Read(t.Context(), media.Object{Key: key, Size: 1}, 0, 1)
+			for doing, err := range map[string]error{"stat": stat, "resume": resume, "read": read, "delete": d.Delete(t.Context(), key)} {
+				if !errors.Is(err, media.Unavailable) {
+					t.Errorf("%s: got error %v, want Unavailable", doing, err)
+				}
+			}
+		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"sluice/media"
 )
@@ -26,15 +27,33 @@ const (
 	callWait   = 30 * time.Second // for a small request with all its repetitions
 )
 
-// Stat asks for the head of an object.
+// Stat asks for the head of an object. Its answers have no words: that it is missing is believed when a GET has been told so in words.
 func (d *Driver) Stat(ctx context.Context, key string) (media.Object, error) {
+	o, there, err := d.head(ctx, key)
+	if err != nil || there {
+		return o, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
-	out, err := d.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &d.o.Bucket, Key: aws.String(d.objectName(key))})
+	out, err := d.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &d.o.Bucket, Key: aws.String(d.objectName(key))}, promptly)
 	if err != nil {
 		return media.Object{}, kinded("look", err)
 	}
-	return object(key, aws.ToInt64(out.ContentLength), out.LastModified), nil
+	return object(key, aws.ToInt64(out.ContentLength), out.LastModified), out.Body.Close() // it has come meanwhile
+}
+
+// head is Stat that takes a 404 at its word.
+func (d *Driver) head(ctx context.Context, key string) (o media.Object, there bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callWait)
+	defer cancel()
+	out, err := d.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &d.o.Bucket, Key: aws.String(d.objectName(key))})
+	if statusOf(err) == http.StatusNotFound {
+		return o, false, nil
+	}
+	if err != nil {
+		return o, false, kinded("look", err)
+	}
+	return object(key, aws.ToInt64(out.ContentLength), out.LastModified), true, nil
 }
 
 // object tells times to the second, as heads do and lists do not.
@@ -163,7 +182,7 @@ func (d *Driver) putWhole(ctx context.Context, key string, from io.ReadSeeker, s
 	defer cancel()
 	out, err := d.api.PutObject(ctx, in)
 	if lostRace(err) {
-		return media.Object{}, errTaken()
+		return d.taken(ctx, key, size, sum)
 	}
 	if err != nil {
 		return media.Object{}, kinded("put", err)
@@ -173,6 +192,17 @@ func (d *Driver) putWhole(ctx context.Context, key string, from io.ReadSeeker, s
 		at = time.Now()
 	}
 	return object(key, size, &at), nil
+}
+
+// taken looks at the object that stands where one was to be put. It may be that one: requests whose answer was lost are repeated.
+func (d *Driver) taken(ctx context.Context, key string, size int64, sum uint32) (media.Object, error) {
+	out, err := d.api.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket: &d.o.Bucket, Key: aws.String(d.objectName(key)), ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if err != nil || !d.o.sums() || aws.ToInt64(out.ContentLength) != size || aws.ToString(out.ChecksumCRC32C) != crcText(sum) {
+		return media.Object{}, errTaken()
+	}
+	return object(key, size, out.LastModified), nil
 }
 
 // bodyWait is how long a request with a body may take, with all its repetitions: a line of 256 KiB/s is slow for a storage.

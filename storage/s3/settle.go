@@ -71,6 +71,9 @@ func (a *appending) open(index int) error {
 		return nil
 	}
 	next := a.after()
+	if len(a.sent) > 0 {
+		next.hollow() // the tail's bytes went with the first part
+	}
 	next.Open, next.Until = o.token, number+reserve-1
 	if err := a.w.swap(a.sending, next); err != nil {
 		return err
@@ -93,9 +96,9 @@ func (a *appending) after() *state {
 }
 
 // settle waits for the parts, keeps the tail, and writes the state that makes them count. It tells how many bytes are kept.
-func (a *appending) settle(ctx context.Context) (int64, error) {
+func (a *appending) settle(ctx context.Context, left bool) (int64, error) {
 	err := a.sendLast()
-	a.wait()
+	a.wait(left)
 	if a.opened != nil {
 		if <-a.opened.done; a.opened.err != nil {
 			a.cur.free()
@@ -116,11 +119,12 @@ func (a *appending) settle(ctx context.Context) (int64, error) {
 	next := a.after()
 	if err != nil || a.stored < len(a.sent) {
 		// What was cut off may arrive yet, under the numbers that were taken.
-		if a.opened != nil {
-			next.skipTo(a.opened.until)
-		}
 		if len(a.sent) > 0 { // the tail's bytes went with the first part
 			next.hollow()
+		}
+		if a.opened != nil {
+			a.adoptLate(ctx, next)
+			next.skipTo(a.opened.until)
 		}
 	} else {
 		err = a.keepRest(ctx, next)
@@ -141,6 +145,16 @@ func (a *appending) settle(ctx context.Context) (int64, error) {
 	crash.At("s3: append: state written")
 	a.remember(next, err == nil)
 	return next.offset() - a.off, err
+}
+
+// adoptLate takes in parts that are stored although their answers were lost: another process may have seen them in the list, and told
+// that they are kept.
+func (a *appending) adoptLate(ctx context.Context, next *state) {
+	at := next.clone()
+	at.Open, at.Until = a.opened.token, a.opened.until
+	if found, err := a.w.d.found(ctx, a.w.key, at); err == nil {
+		next.adopt(found)
+	}
 }
 
 // sendLast sends what is left as a part where it is one: as long as the others, or the end of the file.

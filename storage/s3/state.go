@@ -41,6 +41,7 @@ type state struct {
 	Open   string `json:"open,omitempty"`   // the append that is at work
 	Until  int    `json:"until,omitempty"`  // the largest part number it may use
 	Sealed bool   `json:"sealed,omitempty"` // nothing comes any more: the length is the offset
+	Join   bool   `json:"join,omitempty"`   // made of other objects, by copies that have numbers from 1 on
 
 	// The tail's bytes that lie in the state are in one of two places: in inline as they were read, or in held, in the memory of the handle
 	// that has sent them. In neither, with Inline above zero: they are in the bucket alone.

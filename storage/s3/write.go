@@ -41,11 +41,12 @@ type write struct {
 // Begin makes the state of a new write, unless there is one or an object.
 func (d *Driver) Begin(ctx context.Context, key string, size int64) (storage.Write, error) {
 	st := newState(size, d.partFor(size), time.Now())
-	var there error
+	var there bool
+	var unseen error
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		_, there = d.Stat(ctx, key)
+		_, there, unseen = d.head(ctx, key)
 	}()
 	etag, err := d.swapState(ctx, key, st, "")
 	<-looked
@@ -56,11 +57,11 @@ func (d *Driver) Begin(ctx context.Context, key string, size int64) (storage.Wri
 		return nil, err
 	}
 	crash.At("s3: begin: state made")
-	if !errors.Is(there, media.NotFound) {
-		if there == nil {
-			there = errTaken()
-		}
-		return nil, errors.Join(there, d.dropState(context.WithoutCancel(ctx), key, etag))
+	if there {
+		unseen = errTaken()
+	}
+	if unseen != nil {
+		return nil, errors.Join(unseen, d.dropState(context.WithoutCancel(ctx), key, etag))
 	}
 	return &write{d: d, key: key, id: st.ID, st: st, etag: etag}, nil
 }
@@ -94,39 +95,50 @@ func (d *Driver) Resume(ctx context.Context, key string) (storage.Write, error) 
 	return &write{d: d, key: key, done: &o}, nil
 }
 
-// Offset asks the bucket, unless this handle knows better: it is appending, or has committed.
+// Offset asks the bucket, unless this handle knows better: it is appending, or has committed. It holds up nobody who writes.
 func (w *write) Offset(ctx context.Context) (int64, error) {
 	if w.working.Load() {
 		return w.durable.Load(), nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case w.closed:
-		return 0, os.ErrClosed
-	case w.done != nil:
-		return w.done.Size, nil
+	var st *state
+	var etag string
+	if w.mu.TryLock() {
+		st, etag = w.st, w.etag
+		closed, done := w.closed, w.done
+		w.mu.Unlock()
+		switch {
+		case closed:
+			return 0, os.ErrClosed
+		case done != nil:
+			return done.Size, nil
+		}
 	}
-	err := w.refresh(ctx)
+	now, _, err := w.d.loadState(ctx, w.key, etag)
 	if errors.Is(err, media.NotFound) {
-		o, err := w.object(ctx)
+		o, err := w.d.Stat(ctx, w.key)
 		return o.Size, err
 	}
 	if err != nil {
 		return 0, err
 	}
-	if w.st.Open == "" {
-		return w.st.offset(), nil
+	if now != nil {
+		st = now
+	}
+	if st.ID != w.id {
+		return 0, errMissing()
+	}
+	if st.Open == "" {
+		return st.offset(), nil
 	}
 	// Somebody is at it, or has died at it: what has come since the state was written is in the list of parts.
-	found, err := w.d.found(ctx, w.key, w.st)
+	found, err := w.d.found(ctx, w.key, st)
 	if err != nil {
 		return 0, err
 	}
 	if len(found) == 0 {
-		return w.st.offset(), nil
+		return st.offset(), nil
 	}
-	return int64(w.st.Parts+len(found)) * w.st.Part, nil
+	return int64(st.Parts+len(found)) * st.Part, nil
 }
 
 // Recall tells what the state said when this handle last saw or wrote it.
