@@ -18,9 +18,9 @@ import (
 	"sluice/internal/livetest"
 )
 
-// 1,000 clients that send a few bytes at a time are all served, in at most 100 MiB, and no database connection waits for any of them.
+// 1,000 clients that send a few bytes at a time are all served, in at most 75 MiB beside the program itself, and no database connection
+// waits for any of them. It measures, so it runs beside no other test of this folder.
 func TestAThousandSlowClientsCostLittle(t *testing.T) {
-	t.Parallel()
 	const clients, rounds, piece = 1000, 20, 4 << 10
 	db := newDatabase(t)
 	s := livetest.Sluice(t, livetest.Options{Env: db.env()})
@@ -42,7 +42,7 @@ func TestAThousandSlowClientsCostLittle(t *testing.T) {
 			_ = u.conn.Close()
 		}
 	}()
-	held := 0
+	held, peak := 0, 0.0
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for r := range int64(rounds) {
@@ -56,7 +56,7 @@ func TestAThousandSlowClientsCostLittle(t *testing.T) {
 		}
 		<-tick.C
 		busy, total := db.sessions(ctx)
-		held += busy
+		held, peak = held+busy, max(peak, s.AnonymousMiB())
 		if total > 50 {
 			t.Errorf("%d database connections for slow clients", total)
 		}
@@ -73,10 +73,9 @@ func TestAThousandSlowClientsCostLittle(t *testing.T) {
 	if held > rounds/2 {
 		t.Errorf("found %d busy database connections in %d looks: something holds them", held, rounds)
 	}
-	peak := s.PeakMiB()
-	t.Logf("peak memory %.0f MiB", peak)
-	if peak > 100 {
-		t.Errorf("peak memory = %.0f MiB, want at most 100", peak)
+	t.Logf("memory %.0f MiB, %.0f with the program's own pages", peak, s.PeakMiB())
+	if peak > 75 {
+		t.Errorf("memory = %.0f MiB, want at most 75", peak)
 	}
 	for _, i := range []int{0, 500, 999} {
 		if err := c.content(ctx, all[i].id, src); err != nil {

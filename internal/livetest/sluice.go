@@ -275,17 +275,23 @@ func (s *Server) Pid() int {
 	return cmd.Process.Pid
 }
 
-// PeakMiB is the largest resident size the process has had, in MiB.
-func (s *Server) PeakMiB() float64 {
+// PeakMiB is the largest resident size the process has had, in MiB, with the pages of its program.
+func (s *Server) PeakMiB() float64 { return s.statusMiB("VmHWM:") }
+
+// AnonymousMiB is the memory that the process holds now, in MiB, without the pages of its program, which grow with the libraries it is
+// linked with and not with its load.
+func (s *Server) AnonymousMiB() float64 { return s.statusMiB("RssAnon:") }
+
+func (s *Server) statusMiB(field string) float64 {
 	s.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), field)
 	var kib float64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
-		s.t.Fatalf("peak memory of %d: %v", s.Pid(), err)
+		s.t.Fatalf("%s of %d: %v", field, s.Pid(), err)
 	}
 	return kib / 1024
 }
