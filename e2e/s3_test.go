@@ -102,7 +102,7 @@ func TestTheClientLeavesDuringASlowPartOnS3(t *testing.T) {
 			once.Do(func() { close(slow) })
 			select {
 			case <-release:
-			case <-call.Context.Done():
+			case <-call.Left:
 			}
 		}
 		return livetest.S3Fault{}

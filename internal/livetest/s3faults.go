@@ -1,7 +1,6 @@
 package livetest
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -12,10 +11,10 @@ import (
 
 // S3Call is one request to an S3 server, by the name of its operation.
 type S3Call struct {
-	Op      string // PutObject, GetObject, HeadObject, DeleteObject, ListObjects, CreateMultipartUpload, UploadPart, ListParts, CompleteMultipartUpload, AbortMultipartUpload, UploadPartCopy, ListMultipartUploads
-	Name    string // the object's name in the bucket, without the bucket
-	Part    string // partNumber, or ""
-	Context context.Context
+	Op   string          // PutObject, GetObject, HeadObject, DeleteObject, ListObjects, CreateMultipartUpload, UploadPart, ListParts, CompleteMultipartUpload, AbortMultipartUpload, UploadPartCopy, ListMultipartUploads
+	Name string          // the object's name in the bucket, without the bucket
+	Part string          // partNumber, or ""
+	Left <-chan struct{} // closed when the client has given the request up
 }
 
 // Is reports whether a call is of an operation, on a name that ends as given.
@@ -72,7 +71,7 @@ func FaultyS3(t testing.TB, s *S3Server, judge func(c S3Call) S3Fault) *S3Proxy 
 func s3Call(r *http.Request) S3Call {
 	q := r.URL.Query()
 	_, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	c := S3Call{Name: name, Part: q.Get("partNumber"), Context: r.Context()}
+	c := S3Call{Name: name, Part: q.Get("partNumber"), Left: r.Context().Done()}
 	switch {
 	case name == "" && q.Has("uploads"):
 		c.Op = "ListMultipartUploads"

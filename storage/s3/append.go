@@ -171,7 +171,7 @@ func (a *appending) read(ctx context.Context, r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		n, err := r.Read(space)
+		n, readErr := r.Read(space)
 		if n > 0 {
 			idle = 0
 			if a.from.Size >= 0 && a.end+int64(n) > a.from.Size {
@@ -181,10 +181,10 @@ func (a *appending) read(ctx context.Context, r io.Reader) error {
 			a.end += int64(n)
 		}
 		switch {
-		case err == io.EOF: // io.Reader's word for the end is never wrapped; a wrapped one is a failure
+		case readErr == io.EOF: // io.Reader's word for the end is never wrapped; a wrapped one is a failure
 			return nil
-		case err != nil:
-			return err
+		case readErr != nil:
+			return readErr
 		case n == 0:
 			if idle++; idle == 100 {
 				return io.ErrNoProgress

@@ -90,7 +90,7 @@ func TestTheClientMayLeaveDuringASlowPart(t *testing.T) {
 			once.Do(func() { close(stalled) })
 			select {
 			case <-wake:
-			case <-c.Context.Done():
+			case <-c.Left:
 			}
 		}
 		return livetest.S3Fault{}
@@ -254,7 +254,7 @@ func TestAProcessMayDieAtEveryCall(t *testing.T) {
 					}
 					select {
 					case <-bury:
-					case <-c.Context.Done():
+					case <-c.Left:
 					}
 					return livetest.S3Fault{Cut: true}
 				})

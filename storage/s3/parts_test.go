@@ -19,6 +19,7 @@ func TestWholeFilesOfEveryShape(t *testing.T) {
 	for i, size := range []int{0, 1, mib, mib + 1, part - 1, part, part + 1, 2 * part, 2*part + 77, 3*part - 1} {
 		for _, declared := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%d bytes, declared %t", size, declared), func(t *testing.T) {
+				t.Parallel()
 				at := fmt.Sprintf("7f/%d-%t", i, declared)
 				length := int64(media.UnknownLength)
 				if declared {

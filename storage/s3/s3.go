@@ -199,11 +199,3 @@ func (d *Driver) Close() error {
 	d.janitor.stop()
 	return nil
 }
-
-func cmpOr[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
