@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/iotest"
 
+	"sluice/internal/livetest"
 	"sluice/media"
+	"sluice/storage"
+	"sluice/storage/s3"
 )
 
 // TestWholeFilesOfEveryShape sends files whose ends fall on every side of the bounds between state, segments and parts.
@@ -133,4 +137,61 @@ func TestJoinsBySizeOfTheirParts(t *testing.T) {
 	for o, err := range b.other.Unfinished(t.Context()) {
 		t.Errorf("unfinished: %+v, %v", o, err)
 	}
+}
+
+// TestTwoProcessesThatJoinAtOnceNeverMissTheFile: who comes too late is told to come again, and not that something is missing, upon which
+// the upload would be removed.
+func TestTwoProcessesThatJoinAtOnceNeverMissTheFile(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	second := open(t, b.o)
+	want := noise(6*mib, 1)
+	w, err := b.d.Begin(t.Context(), "7f/part", int64(len(want)))
+	b.must("begin", err)
+	b.append(w, 0, want)
+	_, err = w.Commit(t.Context())
+	b.must("commit", err)
+	for i := range 12 {
+		whole := fmt.Sprintf("7f/whole-%d", i)
+		var all sync.WaitGroup
+		for _, d := range []*s3.Driver{b.d, second, b.d, second} {
+			all.Go(func() {
+				o, err := d.Concat(t.Context(), whole, []string{"7f/part", "7f/part"})
+				if err != nil && !errors.Is(err, media.Unavailable) && !errors.Is(err, media.Locked) || err == nil && o.Size != 12*mib {
+					t.Errorf("join %d: got %+v, %v", i, o, err)
+				}
+			})
+		}
+		all.Wait()
+		if o, err := second.Concat(t.Context(), whole, []string{"7f/part", "7f/part"}); err != nil || o.Size != 12*mib {
+			t.Fatalf("join %d at rest: got %+v, %v", i, o, err)
+		}
+	}
+	for o, err := range b.other.Unfinished(t.Context()) {
+		t.Errorf("unfinished: %+v, %v", o, err)
+	}
+}
+
+// TestACutOffJoinGoesOnByOtherMeans: a join by copies was cut off, and then copies were forbidden.
+func TestACutOffJoinGoesOnByOtherMeans(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c livetest.S3Call) livetest.S3Fault {
+		return livetest.S3Fault{Status: map[bool]int{true: 503}[c.Op == "UploadPartCopy"]}
+	})
+	want := noise(6*mib, 1)
+	w, err := b.other.Begin(t.Context(), "7f/part", int64(len(want)))
+	b.must("begin", err)
+	b.append(w, 0, want)
+	_, err = w.Commit(t.Context())
+	b.must("commit", err)
+	_, err = b.d.Concat(t.Context(), key, []string{"7f/part", "7f/part"})
+	b.wantKind("join by copies", err, media.Unavailable)
+	o := b.o
+	o.CopyParts = false
+	store, err := storage.New([]storage.Backend{{Name: "bucket", Type: media.S3, Driver: open(t, o)}})
+	b.must("store", err)
+	if _, err := store.Concat(t.Context(), "bucket", key, []string{"7f/part", "7f/part"}); err != nil {
+		t.Fatal(err)
+	}
+	b.wantBytes(append(want[:len(want):len(want)], want...))
 }
