@@ -71,13 +71,13 @@ func (s *Service) finishNow(ctx context.Context, u *upload) error {
 	u.mu.Unlock()
 	pending := &media.Error{Kind: media.Locked, Code: "finish_pending", Detail: "the upload is being finished", RetryAfter: time.Second}
 	if busy || !u.finishing.TryLock() {
-		return pending
+		return s.unlessFinished(ctx, u, pending)
 	}
 	defer u.finishing.Unlock()
 	if s.o.Shared { // another node may be at it
 		unlock, ok := s.locker.Try(ctx, u.id, func() {})
 		if !ok {
-			return pending
+			return s.unlessFinished(ctx, u, pending)
 		}
 		defer unlock()
 	}
@@ -88,6 +88,16 @@ func (s *Service) finishNow(ctx context.Context, u *upload) error {
 		pending.Err = err
 		return pending
 	}
+	return nil
+}
+
+// unlessFinished gives err, or nil when the row says that whoever is at the upload has finished it already.
+func (s *Service) unlessFinished(ctx context.Context, u *upload, err error) error {
+	row, lerr := s.ledger.Asset(ctx, u.id)
+	if lerr != nil || !row.State.Finished() {
+		return err
+	}
+	u.set(&row)
 	return nil
 }
 

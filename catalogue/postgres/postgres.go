@@ -80,14 +80,14 @@ func (e *Engine) Dialect() catalogue.Dialect {
 
 // Read runs do on one connection, once more on another when the first turned out dead.
 func (e *Engine) Read(ctx context.Context, do func(catalogue.Querier) error) error {
-	return e.retry(ctx, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) {
+	return e.retry(ctx, e.acquire, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) {
 		return true, do(&reads{conn})
 	})
 }
 
 // Write runs do in one transaction, once more after a deadlock or a connection that was lost before the commit went out.
 func (e *Engine) Write(ctx context.Context, _ catalogue.Mode, do func(catalogue.Tx) error) error {
-	return e.retry(ctx, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) {
+	return e.retry(ctx, writeWait*e.acquire, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) {
 		t := &tx{conn: conn.Conn()}
 		err := do(t)
 		if err == nil {
@@ -103,14 +103,18 @@ func (e *Engine) Write(ctx context.Context, _ catalogue.Mode, do func(catalogue.
 // attempts bounds how often a call is tried again. Each failed one costs little: a refused connection, or a deadlock the server broke.
 const attempts = 4
 
-// retry gives try a connection, and another when it may be tried again.
-func (e *Engine) retry(ctx context.Context, try func(context.Context, *pgxpool.Conn) (again bool, err error)) error {
+// writeWait is how much longer a write waits for a free connection than a read: who writes has sent its bytes, and a thousand may end at
+// once. A server that is away is noticed as soon as for a read.
+const writeWait = 8
+
+// retry gives try a connection, waiting so long for a free one, and another when it may be tried again.
+func (e *Engine) retry(ctx context.Context, wait time.Duration, try func(context.Context, *pgxpool.Conn) (again bool, err error)) error {
 	call, cancel := context.WithTimeout(ctx, e.call)
 	defer cancel()
 	var err error
 	for range attempts {
 		var conn *pgxpool.Conn
-		if conn, err = e.connection(call); err != nil {
+		if conn, err = e.connection(call, wait); err != nil {
 			return translate(err)
 		}
 		var again bool
@@ -133,8 +137,8 @@ func (e *Engine) retry(ctx context.Context, try func(context.Context, *pgxpool.C
 	return translate(err)
 }
 
-func (e *Engine) connection(ctx context.Context) (*pgxpool.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.acquire)
+func (e *Engine) connection(ctx context.Context, wait time.Duration) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	conn, err := e.pool.Acquire(ctx)
 	if err != nil {
@@ -145,7 +149,7 @@ func (e *Engine) connection(ctx context.Context) (*pgxpool.Conn, error) {
 
 // Ping asks the server for nothing.
 func (e *Engine) Ping(ctx context.Context) error {
-	return e.retry(ctx, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) { return true, conn.Ping(ctx) })
+	return e.retry(ctx, e.acquire, func(ctx context.Context, conn *pgxpool.Conn) (bool, error) { return true, conn.Ping(ctx) })
 }
 
 // Close closes all connections.
