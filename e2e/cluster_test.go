@@ -57,9 +57,9 @@ func (c *cluster) client(t testing.TB, subject, role string) *client {
 	return me
 }
 
-// Fifty uploads by tus-js-client, each request to whichever node the proxy picks, while now this node and now that one is killed.
+// Fifty uploads by tus-js-client, each request to whichever node the proxy picks, while now this node and now that one is killed. It runs
+// beside no other test of this folder: a node that takes longer to start than to be killed serves nobody.
 func TestFiftyUploadsOverTwoNodesThatAreKilled(t *testing.T) {
-	t.Parallel()
 	const uploads, atOnce = 50, 6
 	c := newCluster(t)
 	ctx, stopKilling := context.WithCancel(t.Context())
