@@ -21,7 +21,7 @@ build: ## a static binary: bin/sluice
 
 test: ## install what the tests need, then run them all
 	.ci/install
-	go test -timeout 30m ./...
+	go test -p 1 -timeout 30m ./... # one folder after the other: recovery within a second is promised of a machine that has time for it
 
 check: ## format, vet and lint
 	go vet ./...
