@@ -262,7 +262,11 @@ func TestFirstStart(t *testing.T) {
 		s := livetest.Sluice(t, livetest.Options{Env: []string{"JWT_SECRET="}})
 		a := &arena{s: s, secrets: map[string]string{}}
 		token := regexp.MustCompile(`SLUICE_TOKEN=(\S+)`)
-		found := token.FindAllStringSubmatch(s.Output(), -1)
+		var found [][]string
+		livetest.Until(t, 5*time.Second, "the first start's words are printed", func() bool { // after it serves
+			found = token.FindAllStringSubmatch(s.Output(), -1)
+			return strings.Contains(s.Output(), "/api/docs in a browser")
+		})
 		if len(found) != 1 {
 			t.Fatalf("a token is printed %d times, want once", len(found))
 		}
