@@ -24,9 +24,10 @@ type Asset struct {
 
 	// Where the bytes are.
 	StorageType StorageType
-	Backend     string // name of the configured backend; "" for Cloud
-	Key         string // the object's key there
-	ExternalURL string // for Cloud: where others keep it
+	Backend     string  // name of the configured backend; "" for Cloud
+	Key         string  // the object's key there
+	ExternalURL string  // for Cloud: where others keep it
+	ContentID   AssetID // names the bytes: zero for those it came with, else the id of the upload that replaced them
 
 	// Who may see it, and how often it was fetched.
 	Public         bool
@@ -35,12 +36,32 @@ type Asset struct {
 	BytesServed    int64
 	LastAccessedAt time.Time // zero: never
 
-	Placement Placement // where it belongs, as the upload said
+	Placement Placement // where it belongs, as the upload said: its home
+	PlaceID   AssetID   // of the home's row when another place has become the home; zero: the asset's own id
+	Also      []Subject // the entities of its further places, each once
+	Unchecked bool      // the LMS's database was away when the upload named its place: it stands there only once that is known to exist
 	Upload    Upload    // how it came in
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	StoredAt  time.Time // zero while uploading
+}
+
+// HomeID is the id of the place that Placement tells.
+func (a Asset) HomeID() AssetID {
+	if a.PlaceID.IsZero() {
+		return a.ID
+	}
+	return a.PlaceID
+}
+
+// Subjects gives the entities it belongs to, its home's first. What is not checked yet belongs nowhere.
+func (a Asset) Subjects() []Subject {
+	home := a.Placement.Subject()
+	if home.IsZero() || a.Unchecked {
+		return a.Also
+	}
+	return append([]Subject{home}, a.Also...)
 }
 
 // Upload is how an asset comes in over tus.

@@ -31,6 +31,18 @@ type Placement struct {
 	Reference Subject // Generic: the entity it refers to; zero when unattached
 }
 
+// Subject is the entity of the LMS that the placement names: a product, a course, or what is referred to; zero for none.
+func (p Placement) Subject() Subject {
+	switch p.Kind {
+	case ProductImage:
+		return Subject{Type: Product, ID: p.ProductID}
+	case CourseVideo, CourseResource:
+		return Subject{Type: Course, ID: p.CourseID}
+	case Generic:
+	}
+	return p.Reference
+}
+
 // VideoType is the role of a course video.
 type VideoType string
 
@@ -72,6 +84,9 @@ type Subject struct {
 	Type SubjectType
 	ID   string
 }
+
+// Named reports whether the LMS keeps a record of such entities: a page is only a slug.
+func (s Subject) Named() bool { return s.ID != "" && s.Type != "" && s.Type != Page }
 
 // IsZero reports whether no entity is meant.
 func (s Subject) IsZero() bool { return s == Subject{} }

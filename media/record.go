@@ -1,0 +1,87 @@
+package media
+
+import "time"
+
+// Record is an entity of the LMS as its database has it. Sluice knows a few of its fields and passes on the others.
+type Record struct {
+	Subject                // Product, Course, User, Review or Order
+	Fields  map[string]any // as in JSON: string, float64, int64, bool, nil, []any, map[string]any; times are RFC 3339 texts. Without the id
+
+	Owner     string // subject of who made it; "": only admins manage it
+	Published bool   // false: only who manages it sees it
+	Version   string // of this content: strong, printable, changes with each write by whomever
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Title is what people call it: the first text of title, name and displayName.
+func (r Record) Title() string {
+	for _, k := range []string{"title", "name", "displayName"} {
+		if s, ok := r.Fields[k].(string); ok && s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// Lessons walks the lessons of a course by module, in the course's order, until yield says stop. Either id may be "" where the LMS gave none.
+func (r Record) Lessons(yield func(module, lesson string) bool) {
+	for _, m := range maps(r.Fields["modules"]) {
+		id := textOf(m["id"])
+		lessons := maps(m["lessons"])
+		if len(lessons) == 0 && !yield(id, "") {
+			return
+		}
+		for _, l := range lessons {
+			if !yield(id, textOf(l["id"])) {
+				return
+			}
+		}
+	}
+}
+
+// HasLesson reports whether a course has a lesson; HasModule, a module.
+func (r Record) HasLesson(id string) bool {
+	found := false
+	r.Lessons(func(_, lesson string) bool { found = lesson == id; return !found })
+	return found && id != ""
+}
+
+// HasModule reports whether a course has a module.
+func (r Record) HasModule(id string) bool {
+	found := false
+	r.Lessons(func(module, _ string) bool { found = module == id; return !found })
+	return found && id != ""
+}
+
+func maps(v any) []map[string]any {
+	list, _ := v.([]any)
+	out := make([]map[string]any, 0, len(list))
+	for _, e := range list {
+		if m, ok := e.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func textOf(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// RecordQuery selects records for a list, newest first.
+type RecordQuery struct {
+	Type     SubjectType // Product or Course; of the others, all
+	Owner    string      // "": everybody's
+	Unlisted bool        // also what is not published; with Owner set, of that owner only
+	Category string      // products of this category; "": all
+	Limit    int         // 1..200
+	Cursor   string      // NextCursor of the page before
+}
+
+// RecordListing is one page of records.
+type RecordListing struct {
+	Items      []Record
+	NextCursor string // "": this was the last
+}

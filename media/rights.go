@@ -1,0 +1,132 @@
+package media
+
+import (
+	"context"
+	"errors"
+)
+
+// Records tells what the LMS's database knows.
+type Records interface {
+	// Record gives an entity; that of a lesson is its course's. NotFound when there is none, Unavailable when that cannot be known now.
+	Record(ctx context.Context, s Subject) (Record, error)
+
+	// Entitled reports whether an order gives a user one of these entities; Unavailable as above.
+	Entitled(ctx context.Context, user string, subjects []Subject) (bool, error)
+
+	// Trusting reports that no LMS keeps its records here at all, so that ids of entities are taken on trust.
+	Trusting(ctx context.Context) bool
+}
+
+// Rights decides who may see and manage assets: admins all; instructors their own, and what hangs on their own products and courses;
+// everybody what is public and what an order grants them. What cannot be known now is not granted.
+type Rights struct{ Records Records }
+
+// Manages reports whether p may read and change an asset.
+func (r Rights) Manages(ctx context.Context, p Principal, a Asset) bool {
+	if p.Manages(a.Owner) {
+		return true
+	}
+	if r.Records == nil || !p.Has(Instructor) || p.Subject == "" {
+		return false
+	}
+	for _, s := range a.Subjects() {
+		if owned(s) {
+			if e, err := r.Records.Record(ctx, s); err == nil && p.Manages(e.Owner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Sees reports whether p may read an asset and its bytes.
+func (r Rights) Sees(ctx context.Context, p Principal, a Asset) bool {
+	if p.Manages(a.Owner) || a.Public && a.State.Finished() {
+		return true
+	}
+	return r.Manages(ctx, p, a) || a.State.Finished() && r.granted(ctx, p, a.Subjects())
+}
+
+// SeesRecord reports whether p may read an entity: what is published, what is their own, and what an order grants.
+func (r Rights) SeesRecord(ctx context.Context, p Principal, e Record) bool {
+	return e.Published || p.Manages(e.Owner) || r.granted(ctx, p, []Subject{e.Subject})
+}
+
+func (r Rights) granted(ctx context.Context, p Principal, subjects []Subject) bool {
+	if r.Records == nil || p.Subject == "" || len(subjects) == 0 {
+		return false
+	}
+	ok, err := r.Records.Entitled(ctx, p.Subject, subjects)
+	return err == nil && ok
+}
+
+// owned reports whether only its owner puts media on such an entity.
+func owned(s Subject) bool { return s.Type == Product || s.Type == Course || s.Type == Lesson }
+
+// MayPlace decides whether p may put an asset where a placement says. checked is false when the LMS's database is away: the place is to be
+// looked at again when it is back. What does not exist, and what p must not know of, is Invalid; what others own and everybody may see is Forbidden.
+func (r Rights) MayPlace(ctx context.Context, p Principal, pl Placement) (checked bool, err error) {
+	checked = true
+	if r.Records == nil || r.Records.Trusting(ctx) {
+		return checked, nil
+	}
+	for _, l := range pl.links() {
+		e, err := r.Records.Record(ctx, l.Subject)
+		switch {
+		case errors.Is(err, NotFound):
+			return true, l.unknown()
+		case err != nil:
+			checked = false
+		case owned(l.Subject) && !p.Manages(e.Owner):
+			if !e.Published {
+				return true, l.unknown()
+			}
+			return true, &Error{Kind: Forbidden, Code: "not_yours", Detail: "this " + string(l.Type) + " belongs to somebody else", Field: l.field}
+		case l.Type == Course:
+			if err := pl.within(e); err != nil {
+				return true, err
+			}
+		}
+	}
+	return checked, nil
+}
+
+// link is an entity that a placement names, and the member that names it.
+type link struct {
+	Subject
+	field string
+}
+
+func (l link) unknown() error {
+	return &Error{Kind: Invalid, Code: "unknown_" + string(l.Type), Detail: "there is no such " + string(l.Type), Field: l.field}
+}
+
+func (p Placement) links() []link {
+	var ls []link
+	add := func(t SubjectType, id, field string) {
+		if s := (Subject{Type: t, ID: id}); s.Named() {
+			ls = append(ls, link{s, field})
+		}
+	}
+	add(Product, p.ProductID, "mongoProductId")
+	add(Course, p.CourseID, "mongoCourseId")
+	if p.CourseID == "" {
+		add(Lesson, p.LessonID, "mongoLessonId") // one beside its course is looked for in that, see within
+	}
+	add(p.Reference.Type, p.Reference.ID, "referenceId")
+	return ls
+}
+
+// within refuses a lesson or module that the course does not have. A course without any keeps them elsewhere.
+func (p Placement) within(course Record) error {
+	if course.Fields["modules"] == nil {
+		return nil
+	}
+	if p.LessonID != "" && !course.HasLesson(p.LessonID) {
+		return link{Subject{Type: Lesson}, "mongoLessonId"}.unknown()
+	}
+	if p.ModuleID != "" && !course.HasModule(p.ModuleID) {
+		return &Error{Kind: Invalid, Code: "unknown_module", Detail: "there is no such module in the course", Field: "mongoModuleId"}
+	}
+	return nil
+}
