@@ -17,6 +17,7 @@ type Options struct {
 	Now          func() time.Time // nil: time.Now
 	Logger       *slog.Logger     // nil: silent
 	Memory       Memory           // what Glance looks at; nil: the shelf
+	Rights       media.Rights     // who may what; without records, owners and admins
 	BytesTimeout time.Duration    // how long a delete may take to drop the bytes; 0: 10 s
 }
 
@@ -54,9 +55,15 @@ func (s *Service) Find(ctx context.Context, p media.Principal, q media.Query) (m
 	if q.UploadedBy != "" && q.UploadedBy != p.Subject && !p.Has(media.Admin) {
 		return media.Listing{}, nil // who else uploads here is no one's business but an admin's
 	}
+	on := hangsOn(q)
 	switch {
-	case p.Has(media.Admin):
+	case p.Has(media.Admin), s.ownsRecord(ctx, p, on):
 		q.AnyOwner = true
+	case !on.IsZero() && s.o.Rights.SeesRecord(ctx, p, media.Record{Subject: on}): // an order grants it
+		q.AnyOwner = true
+		if q.States = finishedOf(q.States); len(q.States) == 0 {
+			return media.Listing{}, nil
+		}
 	case p.Has(media.Instructor):
 		q.Owner = p.Subject
 	default:
@@ -65,6 +72,32 @@ func (s *Service) Find(ctx context.Context, p media.Principal, q media.Query) (m
 		}
 	}
 	return s.shelf.List(ctx, q)
+}
+
+// hangsOn is the record that all of what a query asks for hangs on; zero when that is not said.
+func hangsOn(q media.Query) media.Subject {
+	pl := q.Placement
+	switch {
+	case pl.ProductID != "":
+		return media.Subject{Type: media.Product, ID: pl.ProductID}
+	case pl.CourseID != "":
+		return media.Subject{Type: media.Course, ID: pl.CourseID}
+	case q.Reference.Named():
+		return q.Reference
+	}
+	return media.Subject{}
+}
+
+// ownsRecord reports whether p is an instructor whose product or course it is.
+func (s *Service) ownsRecord(ctx context.Context, p media.Principal, on media.Subject) bool {
+	if on.IsZero() || s.o.Rights.Records == nil || !p.Has(media.Instructor) {
+		return false
+	}
+	if on.Type != media.Product && on.Type != media.Course && on.Type != media.Lesson {
+		return false
+	}
+	r, err := s.o.Rights.Records.Record(ctx, on)
+	return err == nil && p.Manages(r.Owner)
 }
 
 // finishedOf keeps the finished ones of states; none given means all finished ones.
@@ -87,7 +120,7 @@ func (s *Service) Read(ctx context.Context, p media.Principal, id media.AssetID)
 	if err != nil {
 		return media.Asset{}, err
 	}
-	if a.Upload.Partial || !sees(p, a) {
+	if a.Upload.Partial || !s.o.Rights.Sees(ctx, p, a) {
 		return media.Asset{}, missing()
 	}
 	return a, nil
@@ -97,7 +130,7 @@ func (s *Service) Read(ctx context.Context, p media.Principal, id media.AssetID)
 // Nobody is refused by memory alone.
 func (s *Service) Glance(ctx context.Context, p media.Principal, id media.AssetID) (a media.Asset, known bool, err error) {
 	a, known, err = s.o.Memory.Lookup(ctx, id)
-	if err == nil && !a.Upload.Partial && sees(p, a) {
+	if err == nil && !a.Upload.Partial && s.o.Rights.Sees(ctx, p, a) {
 		return a, known, nil
 	}
 	if known {
@@ -133,10 +166,6 @@ func (f forgetful) Lookup(ctx context.Context, id media.AssetID) (media.Asset, b
 	return a, false, err
 }
 
-func sees(p media.Principal, a media.Asset) bool {
-	return p.Manages(a.Owner) || a.Public && a.State.Finished()
-}
-
 // managed reads an asset that the principal may change. A stranger learns nothing from the answer: an anonymous one is
 // media.Unauthenticated whatever the id, any other one media.NotFound.
 func (s *Service) managed(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error) {
@@ -147,7 +176,7 @@ func (s *Service) managed(ctx context.Context, p media.Principal, id media.Asset
 	if err != nil {
 		return media.Asset{}, err
 	}
-	if a.Upload.Partial || !p.Manages(a.Owner) {
+	if a.Upload.Partial || !s.o.Rights.Manages(ctx, p, a) {
 		return media.Asset{}, missing()
 	}
 	return a, nil
@@ -170,6 +199,11 @@ func (s *Service) Change(ctx context.Context, p media.Principal, id media.AssetI
 	}
 	if c == (media.Change{}) {
 		return a, nil // nothing to do makes no new version
+	}
+	if c.Placement != nil {
+		if err := s.mayMove(ctx, p, a, *c.Placement); err != nil {
+			return media.Asset{}, err
+		}
 	}
 	return s.shelf.Change(ctx, id, version, c)
 }
@@ -227,6 +261,18 @@ func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (me
 	if !p.Staff() {
 		return media.Asset{}, &media.Error{Kind: media.Forbidden, Code: "staff_only", Detail: "only instructors and admins add media"}
 	}
+	row, err := s.external(p, a)
+	if err != nil {
+		return media.Asset{}, err
+	}
+	if err := s.mayPlace(ctx, p, row.Placement); err != nil {
+		return media.Asset{}, err
+	}
+	return s.shelf.Add(ctx, row)
+}
+
+// external makes the row of media that others keep.
+func (s *Service) external(p media.Principal, a media.Asset) (media.Asset, error) {
 	if err := checkExternal(a); err != nil {
 		return media.Asset{}, err
 	}
@@ -246,7 +292,28 @@ func (s *Service) Add(ctx context.Context, p media.Principal, a media.Asset) (me
 	if row.Placement.Kind == "" {
 		row.Placement.Kind = media.Generic
 	}
-	return s.shelf.Add(ctx, row)
+	return row, nil
+}
+
+// mayMove decides whether p may put media elsewhere. What stays where it is was decided before.
+func (s *Service) mayMove(ctx context.Context, p media.Principal, a media.Asset, to media.Placement) error {
+	from := a.Placement
+	if from.Subject() == to.Subject() && from.LessonID == to.LessonID && from.ModuleID == to.ModuleID {
+		return nil
+	}
+	if a.Unchecked {
+		return &media.Error{Kind: media.Conflict, Code: "place_unchecked", Detail: "the place that the upload named has not been looked at yet"}
+	}
+	return s.mayPlace(ctx, p, to)
+}
+
+// mayPlace decides whether p may put media in a place. Who asks can come back: what cannot be known now is media.Unavailable.
+func (s *Service) mayPlace(ctx context.Context, p media.Principal, pl media.Placement) error {
+	checked, err := s.o.Rights.MayPlace(ctx, p, pl)
+	if err == nil && !checked {
+		return &media.Error{Kind: media.Unavailable, Code: "entities_unavailable", Detail: "whether that exists cannot be known now", RetryAfter: time.Second}
+	}
+	return err
 }
 
 // guess gives the type that the URL's extension stands for, or the file name's. Nothing is fetched.

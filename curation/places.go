@@ -110,6 +110,9 @@ type Records interface {
 	Raise(ctx context.Context, s media.Subject) (media.Record, error)
 	Drop(ctx context.Context, s media.Subject) error
 
+	// BuriedBefore gives those that were moved to the trash before a time, oldest first, at most 1,000.
+	BuriedBefore(ctx context.Context, t time.Time) ([]media.Subject, error)
+
 	// Put writes a record as it is given, whether it was there or not. Remove removes one; media.NotFound.
 	Put(ctx context.Context, r media.Record) (media.Record, error)
 	Remove(ctx context.Context, s media.Subject) error

@@ -1,6 +1,11 @@
 package media
 
-import "time"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+)
 
 // Record is an entity of the LMS as its database has it. Sluice knows a few of its fields and passes on the others.
 type Record struct {
@@ -12,6 +17,14 @@ type Record struct {
 	Version   string // of this content: strong, printable, changes with each write by whomever
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// NewRecordID makes the id of a record created at now, as MongoDB does: 32 bits of Unix seconds, and 64 random ones.
+func NewRecordID(now time.Time) string {
+	var id [12]byte
+	binary.BigEndian.PutUint32(id[:4], uint32(now.Unix())) //nolint:gosec // wraps in 2106, as ObjectIDs do
+	_, _ = rand.Read(id[4:])                               // never fails, see NewAssetID
+	return hex.EncodeToString(id[:])
 }
 
 // Title is what people call it: the first text of title, name and displayName.

@@ -1,0 +1,451 @@
+package curation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"sluice/internal/crash"
+	"sluice/media"
+)
+
+// Bounds of a record.
+const (
+	maxDescription = 20_000
+	maxTags        = 50
+	maxTag         = 100
+	maxModules     = 200
+	maxLessons     = 2000
+	maxAttached    = 100 // media that come with their product
+)
+
+// stepsLimit bounds work on both databases. It is under LMSOptions.Lease, so that nobody undoes what somebody still does.
+const stepsLimit = 30 * time.Second
+
+// NewRecord is a product or course to be made, with the media that come along.
+type NewRecord struct {
+	Type   media.SubjectType // Product or Course
+	Fields map[string]any    // see media.Record; modules and lessons without an id are given one
+	Images []media.Attachment
+	Key    string // names the request: the same one by the same principal makes one record; "": each makes another
+}
+
+// Create makes a product, with images, or a course. Either all of it comes to be, or nothing: what fails or dies on the way is undone, or finished
+// when all media stand. Errors about an image name it in their Field, "images[2]".
+func (l *LMS) Create(ctx context.Context, p media.Principal, n NewRecord) (View, error) {
+	switch {
+	case p.Anonymous():
+		return View{}, nobody()
+	case !p.Staff():
+		return View{}, &media.Error{Kind: media.Forbidden, Code: "staff_only", Detail: "only instructors and admins make products and courses"}
+	}
+	now := l.media.o.Now().UTC()
+	s := media.Subject{Type: n.Type, ID: recordID(p, n, now)}
+	if err := checkRecord(s.Type, n.Fields, true); err != nil {
+		return View{}, err
+	}
+	if err := l.checkImages(ctx, p, s, n.Images); err != nil {
+		return View{}, err
+	}
+	r := media.Record{Subject: s, Fields: n.Fields, Owner: p.Subject, Published: published(n.Fields), CreatedAt: now, UpdatedAt: now}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit) // who hangs up leaves nothing half done
+	defer cancel()
+	var err error
+	if len(n.Images) == 0 {
+		r, err = l.records.Create(ctx, r, false)
+	} else {
+		err = l.createWith(ctx, p, r, n.Images)
+	}
+	if errors.Is(err, media.Conflict) && n.Key != "" {
+		return l.madeBefore(ctx, p, s, err)
+	}
+	if err != nil {
+		return View{}, err
+	}
+	return l.View(ctx, p, s)
+}
+
+// recordID is random, or follows from the request's name.
+func recordID(p media.Principal, n NewRecord, now time.Time) string {
+	if n.Key == "" {
+		return media.NewRecordID(now)
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{"sluice record 1", string(n.Type), p.Subject, n.Key}, "\x00")))
+	return hex.EncodeToString(sum[:12])
+}
+
+// madeBefore gives what an earlier request of the same name has made.
+func (l *LMS) madeBefore(ctx context.Context, p media.Principal, s media.Subject, conflict error) (View, error) {
+	r, err := l.records.Record(ctx, s)
+	switch {
+	case errors.Is(err, media.NotFound):
+		return View{}, &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "an earlier request is still making it", RetryAfter: time.Second}
+	case err != nil:
+		return View{}, err
+	case r.Owner != p.Subject:
+		return View{}, conflict
+	}
+	return l.View(ctx, p, s)
+}
+
+// createWith makes a record and the media on it. See docs/decisions/0038.
+func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record, images []media.Attachment) error {
+	i := media.Intent{ID: media.NewAssetID(r.CreatedAt).String(), Doing: media.Creating, Subject: r.Subject, By: p.Subject, State: media.Begun, At: r.CreatedAt}
+	if err := l.books.Intend(ctx, i); err != nil {
+		return err
+	}
+	crash.At("curation: intent kept")
+	if _, err := l.records.Create(ctx, r, true); err != nil {
+		l.undo(ctx, i, !errors.Is(err, media.Conflict) && !errors.Is(err, media.Invalid))
+		return err
+	}
+	crash.At("curation: record made")
+	if _, err := l.books.Attach(ctx, i.ID, images); err != nil {
+		if decided := l.undo(ctx, i, true); !decided {
+			return err
+		}
+	}
+	crash.At("curation: media attached")
+	if err := l.records.Settle(ctx, r.Subject); err != nil {
+		return &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "it is made, and shows as soon as the database of the LMS is back", RetryAfter: time.Second, Err: err}
+	}
+	crash.At("curation: record settled")
+	l.end(ctx, i)
+	return nil
+}
+
+// undo takes back a creation, and reports that it cannot because it is decided. What it does not get done is left to the sweeper.
+func (l *LMS) undo(ctx context.Context, i media.Intent, made bool) (decided bool) {
+	err := l.books.Undo(ctx, i.ID)
+	if errors.Is(err, media.Conflict) {
+		return true
+	}
+	if err == nil && made {
+		err = l.records.Withdraw(ctx, i.Subject)
+	}
+	if err == nil {
+		err = l.books.End(ctx, i.ID)
+	}
+	if err != nil {
+		l.media.o.Logger.WarnContext(ctx, "a record that could not be made is left to the sweeper", "type", string(i.Subject.Type), "record_id", i.Subject.ID, "error", err)
+	}
+	return false
+}
+
+// end forgets an intent whose work is done. The sweeper does it when this fails.
+func (l *LMS) end(ctx context.Context, i media.Intent) {
+	if err := l.books.End(ctx, i.ID); err != nil {
+		l.media.o.Logger.DebugContext(ctx, "an intent is left to the sweeper", "doing", string(i.Doing), "record_id", i.Subject.ID, "error", err)
+	}
+}
+
+// checkImages checks what comes with a product, and makes the first its main image when none is.
+func (l *LMS) checkImages(ctx context.Context, p media.Principal, s media.Subject, images []media.Attachment) error {
+	if len(images) > 0 && s.Type != media.Product {
+		return invalid("images", "images come with products")
+	}
+	if len(images) > maxAttached {
+		return invalid("images", "a product comes with at most %d images; more are added afterwards", maxAttached)
+	}
+	mains := 0
+	for i := range images {
+		a := &images[i]
+		a.Placement.Kind, a.Placement.ProductID = media.ProductImage, s.ID
+		field := fmt.Sprintf("images[%d]", i)
+		if err := l.checkAttachment(ctx, p, a); err != nil {
+			return within(err, field)
+		}
+		if !a.Asset.ID.IsZero() && slices.ContainsFunc(images[:i], func(b media.Attachment) bool { return b.Asset.ID == a.Asset.ID }) {
+			return invalid(field, "the same media is named twice")
+		}
+		if a.Placement.MainImage {
+			mains++
+		}
+	}
+	if mains > 1 {
+		return invalid("images", "one image is the main image")
+	}
+	if mains == 0 && len(images) > 0 {
+		images[0].Placement.MainImage = true
+	}
+	return nil
+}
+
+// within puts the name of the input that an error is about before the member it names.
+func within(err error, field string) error {
+	e, ok := errors.AsType[*media.Error](err)
+	if !ok {
+		return err
+	}
+	named := *e
+	if named.Field != "" {
+		field += "." + named.Field
+	}
+	named.Field = field
+	return &named
+}
+
+// Change changes a product or course whose Version is version, "" for any. A nil field is removed.
+func (l *LMS) Change(ctx context.Context, p media.Principal, s media.Subject, version string, set map[string]any) (View, error) {
+	r, err := l.managed(ctx, p, s)
+	if err != nil {
+		return View{}, err
+	}
+	if version != "" && version != r.Version {
+		return View{}, staleRecord()
+	}
+	if err := checkRecord(s.Type, set, false); err != nil {
+		return View{}, err
+	}
+	if len(set) > 0 {
+		if _, err := l.records.Change(ctx, s, r.Version, set); err != nil {
+			return View{}, err
+		}
+	}
+	return l.View(ctx, p, s)
+}
+
+func staleRecord() error {
+	return &media.Error{Kind: media.PreconditionFailed, Code: "stale_version", Detail: "it has changed since that version"}
+}
+
+// Delete deletes a product or course whose Version is version, "" for any, and all media that hang on nothing else. It can be restored for
+// LMSOptions.Trash, unless it is to be for good.
+func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, version string, forGood bool) error {
+	r, err := l.managed(ctx, p, s)
+	if err != nil {
+		return err
+	}
+	if version != "" && version != r.Version {
+		return staleRecord()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit)
+	defer cancel()
+	i := l.intent(p, s, media.Deleting)
+	if forGood {
+		i.Until = time.Time{}
+	}
+	if err := l.books.Intend(ctx, i); err != nil {
+		return err
+	}
+	crash.At("curation: intent kept")
+	if err := l.records.Bury(ctx, s, r.Version); err != nil {
+		if !errors.Is(err, media.Unavailable) { // else it may have been done: the sweeper looks
+			l.end(ctx, i)
+		}
+		return err
+	}
+	crash.At("curation: record buried")
+	return l.clear(ctx, i)
+}
+
+// intent makes an intent of now that keeps what it deletes as long as usual.
+func (l *LMS) intent(p media.Principal, s media.Subject, d media.Doing) media.Intent {
+	now := l.media.o.Now().UTC()
+	return media.Intent{ID: media.NewAssetID(now).String(), Doing: d, Subject: s, By: p.Subject, State: media.Begun, At: now, Until: now.Add(l.o.Trash)}
+}
+
+// clear removes what hangs on a record that is buried, and ends the intent.
+func (l *LMS) clear(ctx context.Context, i media.Intent) error {
+	gone, err := l.books.RemoveAll(ctx, i.Subject, i.ID, media.Trashed{Of: i.Subject, By: i.By, At: i.At, Until: i.Until})
+	if err != nil {
+		return err
+	}
+	crash.At("curation: media removed")
+	for _, a := range gone {
+		l.media.drop(ctx, a)
+	}
+	if !i.Until.IsZero() {
+		return nil
+	}
+	return l.records.Drop(ctx, i.Subject)
+}
+
+// Restore puts a deleted product or course back, with what hung on it.
+func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (View, error) {
+	if p.Anonymous() {
+		return View{}, nobody()
+	}
+	if !media.ValidEntityID(s.ID) {
+		return View{}, badRecordID()
+	}
+	r, err := l.records.Buried(ctx, s)
+	if errors.Is(err, media.NotFound) || err == nil && !p.Manages(r.Owner) {
+		return View{}, noRecord(s.Type)
+	}
+	if err != nil {
+		return View{}, err
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit)
+	defer cancel()
+	i := l.intent(p, s, media.Restoring)
+	if err := l.books.Intend(after, i); err != nil {
+		return View{}, err
+	}
+	crash.At("curation: intent kept")
+	if _, err := l.records.Raise(after, s); err != nil {
+		if !errors.Is(err, media.Unavailable) {
+			l.end(after, i)
+		}
+		return View{}, err
+	}
+	crash.At("curation: record raised")
+	if err := l.books.RestoreAll(after, s, i.ID); err != nil {
+		return View{}, err
+	}
+	crash.At("curation: media restored")
+	return l.View(ctx, p, s)
+}
+
+// Admins write any record: the LMS itself does, where it has no MongoDB of its own.
+
+// Keep writes a record as it is given.
+func (l *LMS) Keep(ctx context.Context, p media.Principal, r media.Record) (media.Record, error) {
+	if err := l.recordKeeper(p, r.Subject); err != nil {
+		return media.Record{}, err
+	}
+	return l.records.Put(ctx, r)
+}
+
+// Look reads a record as it is kept.
+func (l *LMS) Look(ctx context.Context, p media.Principal, s media.Subject) (media.Record, error) {
+	if err := l.recordKeeper(p, s); err != nil {
+		return media.Record{}, err
+	}
+	r, err := l.records.Record(ctx, s)
+	if errors.Is(err, media.NotFound) {
+		return r, noRecord(s.Type)
+	}
+	return r, err
+}
+
+// Remove removes a user, a review or an order. Products and courses are deleted with what hangs on them: see Delete.
+func (l *LMS) Remove(ctx context.Context, p media.Principal, s media.Subject) error {
+	if err := l.recordKeeper(p, s); err != nil {
+		return err
+	}
+	if s.Type == media.Product || s.Type == media.Course {
+		return l.Delete(ctx, p, s, "", false)
+	}
+	err := l.records.Remove(ctx, s)
+	if errors.Is(err, media.NotFound) {
+		return noRecord(s.Type)
+	}
+	return err
+}
+
+func (l *LMS) recordKeeper(p media.Principal, s media.Subject) error {
+	switch {
+	case p.Anonymous():
+		return nobody()
+	case !p.Has(media.Admin):
+		return &media.Error{Kind: media.Forbidden, Code: "admin_only", Detail: "only admins read and write records as they are"}
+	case !media.ValidEntityID(s.ID):
+		return badRecordID()
+	}
+	switch s.Type {
+	case media.Product, media.Course, media.User, media.Review, media.Order:
+		return nil
+	case media.Lesson, media.Page:
+	}
+	return invalid("type", "type is product, course, user, review or order")
+}
+
+// published is what a record's fields say; nothing said is yes.
+func published(fields map[string]any) bool {
+	v, said := fields["published"].(bool)
+	return v || !said
+}
+
+// checkRecord refuses fields that no product or course has. whole: what must be there is.
+func checkRecord(t media.SubjectType, fields map[string]any, whole bool) error {
+	name := "name"
+	if t == media.Course {
+		name = "title"
+	}
+	if v, said := fields[name]; said && v == nil || whole && !said {
+		return invalid(name, "%s is missing", name)
+	}
+	for k, v := range fields {
+		if v == nil {
+			continue
+		}
+		if err := checkField(t, k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkField(t media.SubjectType, k string, v any) error {
+	text, isText := v.(string)
+	switch {
+	case isText && (k == "name" && t == media.Product || k == "title" && t == media.Course):
+		if strings.TrimSpace(text) == "" {
+			return invalid(k, "%s is empty", k)
+		}
+		return checkText(k, text, maxTitle)
+	case isText && (k == "category" || k == "brand"):
+		return checkText(k, text, maxTitle)
+	case isText && k == "description":
+		return checkProse(k, text, maxDescription)
+	case k == "price":
+		f, ok := v.(float64)
+		if !ok || f < 0 || math.IsNaN(f) || f > 1e12 {
+			return invalid(k, "price is a number from 0 to 1e12")
+		}
+		return nil
+	case k == "stock":
+		n, ok := v.(int64)
+		if !ok || n < 0 {
+			return invalid(k, "stock is a whole number from 0")
+		}
+		return nil
+	case k == "published":
+		if _, ok := v.(bool); !ok {
+			return invalid(k, "published is true or false")
+		}
+		return nil
+	case k == "tags":
+		return checkTags(v)
+	case k == "modules" && t == media.Course:
+		return checkModules(v)
+	}
+	return invalid(k, "%s is not a field of a %s, or not of this type", k, t)
+}
+
+// checkProse is checkText for what may have several lines.
+func checkProse(field, s string, limit int) error {
+	if len(s) > limit {
+		return invalid(field, "%s is at most %d bytes", field, limit)
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }) {
+		return invalid(field, "%s must be text without control characters", field)
+	}
+	return nil
+}
+
+func checkTags(v any) error {
+	tags, ok := v.([]any)
+	if !ok || len(tags) > maxTags {
+		return invalid("tags", "tags is a list of at most %d texts", maxTags)
+	}
+	for _, t := range tags {
+		s, ok := t.(string)
+		if !ok {
+			return invalid("tags", "tags is a list of texts")
+		}
+		if err := checkText("tags", s, maxTag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
