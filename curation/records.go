@@ -193,13 +193,13 @@ func within(err error, field string) error {
 	return &named
 }
 
-// Change changes a product or course whose Version is version, "" for any. A nil field is removed.
-func (l *LMS) Change(ctx context.Context, p media.Principal, s media.Subject, version string, set map[string]any) (View, error) {
+// Change changes a product or course whose Version is one of versions, nil for any. A nil field is removed.
+func (l *LMS) Change(ctx context.Context, p media.Principal, s media.Subject, versions []string, set map[string]any) (View, error) {
 	r, err := l.managed(ctx, p, s)
 	if err != nil {
 		return View{}, err
 	}
-	if version != "" && version != r.Version {
+	if versions != nil && !slices.Contains(versions, r.Version) {
 		return View{}, staleRecord()
 	}
 	if err := checkRecord(s.Type, set, false); err != nil {
@@ -217,14 +217,14 @@ func staleRecord() error {
 	return &media.Error{Kind: media.PreconditionFailed, Code: "stale_version", Detail: "it has changed since that version"}
 }
 
-// Delete deletes a product or course whose Version is version, "" for any, and all media that hang on nothing else. It can be restored for
+// Delete deletes a product or course whose Version is one of versions, nil for any, and all media that hang on nothing else. It can be restored for
 // LMSOptions.Trash, unless it is to be for good.
-func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, version string, forGood bool) error {
+func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, versions []string, forGood bool) error {
 	r, err := l.managed(ctx, p, s)
 	if err != nil {
 		return err
 	}
-	if version != "" && version != r.Version {
+	if versions != nil && !slices.Contains(versions, r.Version) {
 		return staleRecord()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit)
@@ -333,7 +333,7 @@ func (l *LMS) Remove(ctx context.Context, p media.Principal, s media.Subject) er
 		return err
 	}
 	if s.Type == media.Product || s.Type == media.Course {
-		return l.Delete(ctx, p, s, "", false)
+		return l.Delete(ctx, p, s, nil, false)
 	}
 	err := l.records.Remove(ctx, s)
 	if errors.Is(err, media.NotFound) {

@@ -23,6 +23,7 @@ import (
 // Needs are what the gateway stands in front of. All of them are required.
 type Needs struct {
 	Media       Curation
+	LMS         LMS
 	Links       Links
 	Counter     Counter
 	Reports     Reports

@@ -45,6 +45,11 @@ func (g *Gateway) route() error {
 	api := humagin.New(e, humaConfig())
 	api.UseMiddleware(g.admit)
 	g.routeMedia(api)
+	g.routeReferences(api)
+	g.routeProducts(api)
+	g.routeCourses(api)
+	g.routeTrash(api)
+	g.routeRecords(api)
 	g.routeLinks(api)
 	g.routeRevocations(api)
 	g.routeUploads(api)
@@ -79,6 +84,10 @@ func humaConfig() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: "media", Description: "What was uploaded, and what is kept elsewhere"},
+				{Name: "products", Description: "Products of the LMS, and their images"},
+				{Name: "courses", Description: "Courses of the LMS, their videos and resources"},
+				{Name: "trash", Description: "What was deleted and can be restored"},
+				{Name: "records", Description: "Records of the LMS as they are"},
 				{Name: "links", Description: "Signed playback URLs"},
 				{Name: "uploads", Description: "Uploads on their way, and grants for them"},
 				{Name: "analytics", Description: "How often media were fetched"},

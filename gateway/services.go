@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/analytics"
+	"sluice/curation"
 	"sluice/media"
 	"sluice/playback"
 	"sluice/uploads"
@@ -21,6 +22,31 @@ type Curation interface {
 	Delete(ctx context.Context, p media.Principal, id media.AssetID, version int64) error
 	Revoke(ctx context.Context, p media.Principal, id media.AssetID) (media.Asset, error)
 	Add(ctx context.Context, p media.Principal, a media.Asset) (media.Asset, error)
+}
+
+// LMS is what the gateway asks of curation.LMS.
+type LMS interface {
+	View(ctx context.Context, p media.Principal, s media.Subject) (curation.View, error)
+	List(ctx context.Context, p media.Principal, q media.PlaceQuery) (curation.View, error)
+	Records(ctx context.Context, p media.Principal, q media.RecordQuery, mine bool) (media.RecordListing, error)
+	Create(ctx context.Context, p media.Principal, n curation.NewRecord) (curation.View, error)
+	Change(ctx context.Context, p media.Principal, s media.Subject, versions []string, set map[string]any) (curation.View, error)
+	Delete(ctx context.Context, p media.Principal, s media.Subject, versions []string, forGood bool) error
+	Restore(ctx context.Context, p media.Principal, s media.Subject) (curation.View, error)
+
+	Attach(ctx context.Context, p media.Principal, a media.Attachment) (media.Place, error)
+	Place(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID) (media.Place, error)
+	ChangePlace(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, e curation.PlaceEdit) (media.Place, error)
+	Reorder(ctx context.Context, p media.Principal, q media.PlaceQuery, ids []media.AssetID) (curation.View, error)
+	TakeAway(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, forGood bool) error
+
+	Trash(ctx context.Context, p media.Principal, limit int, cursor string) (items []media.Trashed, next string, err error)
+	PutBack(ctx context.Context, p media.Principal, id media.AssetID) (media.Place, error)
+	ThrowAway(ctx context.Context, p media.Principal, id media.AssetID) error
+
+	Keep(ctx context.Context, p media.Principal, r media.Record) (media.Record, error)
+	Look(ctx context.Context, p media.Principal, s media.Subject) (media.Record, error)
+	Remove(ctx context.Context, p media.Principal, s media.Subject) error
 }
 
 // Playback serves bytes, mounted bare. Content serves them to somebody who was let in already.

@@ -123,13 +123,14 @@ func (g *Gateway) absolute(path string) string {
 // patched is a member of a JSON merge patch (RFC 7396): absent leaves, null clears, a value sets.
 type patched[T any] struct {
 	sent  bool
+	null  bool
 	value T
 }
 
 // UnmarshalJSON notes that the member was there.
 func (f *patched[T]) UnmarshalJSON(b []byte) error {
 	f.sent = true
-	if bytes.Equal(b, []byte("null")) {
+	if f.null = bytes.Equal(b, []byte("null")); f.null {
 		return nil
 	}
 	return json.Unmarshal(b, &f.value) //nolint:wrapcheck // huma makes a problem of it

@@ -27,7 +27,7 @@ type Asset struct {
 	Backend     string  // name of the configured backend; "" for Cloud
 	Key         string  // the object's key there
 	ExternalURL string  // for Cloud: where others keep it
-	ContentID   AssetID // names the bytes: zero for those it came with, else the id of the upload that replaced them
+	ContentID   AssetID `json:",omitzero"` // names the bytes: zero for those it came with, else the id of the upload that replaced them
 
 	// Who may see it, and how often it was fetched.
 	Public         bool
@@ -37,7 +37,7 @@ type Asset struct {
 	LastAccessedAt time.Time // zero: never
 
 	Placement Placement // where it belongs, as the upload said: its home
-	PlaceID   AssetID   // of the home's row when another place has become the home; zero: the asset's own id
+	PlaceID   AssetID   `json:",omitzero"` // of the home's row when another place has become the home; zero: the asset's own id
 	Also      []Subject // the entities of its further places, each once
 	Unchecked bool      // the LMS's database was away when the upload named its place: it stands there only once that is known to exist
 	Upload    Upload    // how it came in
