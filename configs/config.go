@@ -52,6 +52,7 @@ type Config struct {
 	Uploads Uploads
 	Storage Storage
 	Cache   Cache
+	Trash   Trash
 	CORS    CORS
 	Metrics Metrics
 	Log     Log
@@ -72,8 +73,14 @@ type DB struct {
 	ConnectWait time.Duration // how long a start waits for a database that is not up yet
 }
 
-// MongoDB is where the LMS keeps its entities. Kept for the day they are read; nothing uses it yet.
-type MongoDB struct{ URI Secret }
+// MongoDB is where the LMS keeps its records; without it they are kept in the data directory.
+type MongoDB struct {
+	URI         Secret
+	Collections []string // "product=items": where the LMS calls a collection otherwise
+}
+
+// Trash is what was deleted and can be restored.
+type Trash struct{ Keep time.Duration }
 
 // Redis is what nodes share beside the catalogue: leases of uploads, lookups remembered for all, news of changes.
 type Redis struct {
@@ -143,6 +150,7 @@ func Default() Config {
 		},
 		Storage: Storage{Default: localName},
 		Cache:   Cache{Assets: 100_000},
+		Trash:   Trash{Keep: 24 * time.Hour},
 		Redis:   Redis{Namespace: "sluice"},
 		Log:     Log{Level: "info", Format: "auto", Access: true},
 	}
@@ -190,7 +198,7 @@ func (c *Config) Path(names ...string) string {
 
 // Check refuses values that each look right and cannot work together, and everything a production profile must not start with.
 func (c *Config) Check() error {
-	for _, f := range []func() error{c.checkNetwork, c.checkLimits, c.checkStorage, c.checkSecrets} {
+	for _, f := range []func() error{c.checkNetwork, c.checkLimits, c.checkRecords, c.checkStorage, c.checkSecrets} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -245,6 +253,9 @@ func (c *Config) checkLimits() error {
 	}
 	if c.Uploads.Expiry < time.Minute {
 		return refuse("uploads.expiry (SLUICE_UPLOAD_EXPIRY) is under a minute", "give an upload time to go on, as in 24h", nil)
+	}
+	if c.Trash.Keep < time.Second {
+		return refuse("trash.keep (SLUICE_TRASH_KEEP) is under a second", "give people time to restore what they deleted, as in 24h", nil)
 	}
 	if c.DrainDelay+c.ShutdownGrace > MaxStop {
 		return refuse(fmt.Sprintf("drain_delay (SLUICE_DRAIN_DELAY) and shutdown_grace (SLUICE_SHUTDOWN_GRACE) together are over %v", MaxStop),

@@ -174,6 +174,10 @@ func TestRefusals(t *testing.T) {
 		"a short secret":         {env: "SLUICE_PROFILE=production JWT_SECRET=short", cause: "shorter than 32 bytes"},
 		"a sample secret":        {env: "SLUICE_PROFILE=production JWT_SECRET=your-secret-key-change-me-in-production", cause: "sample from documentation"},
 		"a repetitive secret":    {env: "SLUICE_PROFILE=production JWT_SECRET=abababababababababababababababababab", cause: "sample from documentation"},
+		"a hasty trash":          {env: "SLUICE_TRASH_KEEP=10ms", cause: "under a second"},
+		"a collection of none":   {env: "SLUICE_MONGODB_COLLECTIONS=item=items", cause: "no record's type", fix: "product=items"},
+		"a collection unnamed":   {env: "SLUICE_MONGODB_COLLECTIONS=product", cause: "no record's type"},
+		"a server's collection":  {env: "SLUICE_MONGODB_COLLECTIONS=user=system.users", cause: "no record's type"},
 		"no secret":              {env: "SLUICE_PROFILE=production", cause: "no key to check logins", fix: "JWT_SECRET"},
 		"no signing key":         {env: "SLUICE_PROFILE=production JWT_JWKS_URL=https://x.org/jwks", cause: "no key to sign", fix: "SLUICE_SIGNING_KEYS"},
 	} {

@@ -49,6 +49,7 @@ func dependencySettings(c *Config) []setting {
 		{"db.max_conns", "SLUICE_DB_MAX_CONNS", false, number(&c.DB.MaxConns, 2, 1000)},
 		{"db.connect_wait", "SLUICE_DB_CONNECT_WAIT", false, duration(&c.DB.ConnectWait)},
 		{"mongodb.uri", "MONGODB_URI", true, secret(&c.MongoDB.URI)},
+		{"mongodb.collections", "SLUICE_MONGODB_COLLECTIONS", false, texts(&c.MongoDB.Collections)},
 		{"redis.url", "REDIS_URL", true, secret(&c.Redis.URL)},
 		{"redis.namespace", "SLUICE_REDIS_NAMESPACE", false, text(&c.Redis.Namespace)},
 		{"jwt.secret", "JWT_SECRET", true, secret(&c.JWT.Secret)},
@@ -75,6 +76,7 @@ func mediaSettings(c *Config) []setting {
 		{"links.ttl", "SLUICE_LINK_TTL", false, duration(&c.Links.TTL)},
 		{"links.max_ttl", "SLUICE_LINK_MAX_TTL", false, duration(&c.Links.MaxTTL)},
 		{"cache.assets", "SLUICE_CACHE_ASSETS", false, number(&c.Cache.Assets, 1, 100_000_000)},
+		{"trash.keep", "SLUICE_TRASH_KEEP", false, duration(&c.Trash.Keep)},
 		{"cors.origins", "SLUICE_CORS_ORIGINS", false, texts(&c.CORS.Origins)},
 	}
 }

@@ -315,7 +315,7 @@ func TestConfigShowsEverySettingAndItsOrigin(t *testing.T) {
 		}
 		origins[s.Key] = s.Origin
 	}
-	if len(origins) != 45 || origins["port"] != "environment" || origins["db.name"] != ".env:1" || origins["log.level"] != "default" {
-		t.Errorf("%d settings with origins %v, want 45, port by environment, db.name by .env:1", len(origins), origins)
+	if len(origins) != 47 || origins["port"] != "environment" || origins["db.name"] != ".env:1" || origins["log.level"] != "default" {
+		t.Errorf("%d settings with origins %v, want 47, port by environment, db.name by .env:1", len(origins), origins)
 	}
 }
