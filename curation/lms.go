@@ -30,7 +30,8 @@ type LMSOptions struct {
 	Records  RecordMemory  // nil: the records themselves
 	Places   PlaceMemory   // nil: the catalogue
 	Trash    time.Duration // how long what is deleted can be restored; 0: 24 h
-	Lease    time.Duration // how long work on both databases may take before others undo it; 0: 45 s
+	Lease    time.Duration // how long work on both databases may take before others undo it; 0: 12 s
+	Alone    bool          // no other node works on these databases: what nobody here is at work on is abandoned at once
 	Interval time.Duration // between looks at what was cut off; 0: 1 s
 }
 
@@ -44,6 +45,7 @@ type LMS struct {
 	rights  media.Rights
 
 	mu   sync.Mutex
+	mine map[string]bool      // intents that this process is at work on
 	seen map[string]time.Time // when an unfinished intent was first seen here: a lease by this node's clock alone
 }
 
@@ -55,12 +57,12 @@ func NewLMS(m *Service, books Books, records Records, o LMSOptions) *LMS {
 	if o.Places == nil {
 		o.Places = straightPlaces{books}
 	}
-	for d, usual := range map[*time.Duration]time.Duration{&o.Trash: 24 * time.Hour, &o.Lease: 45 * time.Second, &o.Interval: time.Second} {
+	for d, usual := range map[*time.Duration]time.Duration{&o.Trash: 24 * time.Hour, &o.Lease: 12 * time.Second, &o.Interval: time.Second} {
 		if *d <= 0 {
 			*d = usual
 		}
 	}
-	return &LMS{media: m, books: books, records: records, o: o, rights: m.o.Rights, seen: map[string]time.Time{}}
+	return &LMS{media: m, books: books, records: records, o: o, rights: m.o.Rights, mine: map[string]bool{}, seen: map[string]time.Time{}}
 }
 
 type straightRecords struct{ Records }

@@ -28,7 +28,7 @@ const (
 )
 
 // stepsLimit bounds work on both databases. It is under LMSOptions.Lease, so that nobody undoes what somebody still does.
-const stepsLimit = 30 * time.Second
+const stepsLimit = 8 * time.Second
 
 // NewRecord is a product or course to be made, with the media that come along.
 type NewRecord struct {
@@ -99,6 +99,7 @@ func (l *LMS) madeBefore(ctx context.Context, p media.Principal, s media.Subject
 // createWith makes a record and the media on it. See docs/decisions/0038.
 func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record, images []media.Attachment) error {
 	i := media.Intent{ID: media.NewAssetID(r.CreatedAt).String(), Doing: media.Creating, Subject: r.Subject, By: p.Subject, State: media.Begun, At: r.CreatedAt}
+	defer l.work(i)()
 	if err := l.books.Intend(ctx, i); err != nil {
 		return err
 	}
@@ -233,6 +234,7 @@ func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, ve
 	if forGood {
 		i.Until = time.Time{}
 	}
+	defer l.work(i)()
 	if err := l.books.Intend(ctx, i); err != nil {
 		return err
 	}
@@ -245,6 +247,18 @@ func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, ve
 	}
 	crash.At("curation: record buried")
 	return l.clear(ctx, i)
+}
+
+// work notes that this process is at work on an intent, until done is called.
+func (l *LMS) work(i media.Intent) (done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mine[i.ID] = true
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.mine, i.ID)
+	}
 }
 
 // intent makes an intent of now that keeps what it deletes as long as usual.
@@ -287,6 +301,7 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit)
 	defer cancel()
 	i := l.intent(p, s, media.Restoring)
+	defer l.work(i)()
 	if err := l.books.Intend(after, i); err != nil {
 		return View{}, err
 	}

@@ -118,6 +118,12 @@ func (l *LMS) abandoned(i media.Intent) bool {
 	now := time.Now() // monotonic
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch {
+	case l.mine[i.ID]:
+		return false
+	case l.o.Alone:
+		return true
+	}
 	first, known := l.seen[i.ID]
 	if !known {
 		l.seen[i.ID] = now
