@@ -37,16 +37,17 @@ func (r Record) Title() string {
 	return ""
 }
 
-// Lessons walks the lessons of a course by module, in the course's order, until yield says stop. Either id may be "" where the LMS gave none.
+// Lessons walks the lessons of a course by module, in the course's order, until yield says stop. A module without any comes once, with lesson
+// "". Either id may be "" where the LMS gave none.
 func (r Record) Lessons(yield func(module, lesson string) bool) {
 	for _, m := range maps(r.Fields["modules"]) {
-		id := textOf(m["id"])
+		id := idOf(m)
 		lessons := maps(m["lessons"])
 		if len(lessons) == 0 && !yield(id, "") {
 			return
 		}
 		for _, l := range lessons {
-			if !yield(id, textOf(l["id"])) {
+			if !yield(id, idOf(l)) {
 				return
 			}
 		}
@@ -78,9 +79,14 @@ func maps(v any) []map[string]any {
 	return out
 }
 
-func textOf(v any) string {
-	s, _ := v.(string)
-	return s
+// idOf gives the id of a document inside another; MongoDB's own name for it is _id.
+func idOf(m map[string]any) string {
+	for _, k := range []string{"id", "_id"} {
+		if s, ok := m[k].(string); ok && s != "" {
+			return s
+		}
+	}
+	return ""
 }
 
 // RecordQuery selects records for a list, newest first.

@@ -1,9 +1,6 @@
 package media
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // Records tells what the LMS's database knows.
 type Records interface {
@@ -18,7 +15,8 @@ type Records interface {
 }
 
 // Rights decides who may see and manage assets: admins all; instructors their own, and what hangs on their own products and courses;
-// everybody what is public and what an order grants them. What cannot be known now is not granted.
+// everybody what is public and what an order grants them. What cannot be known now is not granted; without Records nobody has a right but by
+// being the owner or an admin, or because an asset is public.
 type Rights struct{ Records Records }
 
 // Manages reports whether p may read and change an asset.
@@ -30,7 +28,7 @@ func (r Rights) Manages(ctx context.Context, p Principal, a Asset) bool {
 		return false
 	}
 	for _, s := range a.Subjects() {
-		if owned(s) {
+		if owned(s) && s.Named() {
 			if e, err := r.Records.Record(ctx, s); err == nil && p.Manages(e.Owner) {
 				return true
 			}
@@ -41,11 +39,16 @@ func (r Rights) Manages(ctx context.Context, p Principal, a Asset) bool {
 
 // Sees reports whether p may read an asset and its bytes.
 func (r Rights) Sees(ctx context.Context, p Principal, a Asset) bool {
-	if p.Manages(a.Owner) || a.Public && a.State.Finished() {
-		return true
-	}
-	return r.Manages(ctx, p, a) || a.State.Finished() && r.granted(ctx, p, a.Subjects())
+	return p.Manages(a.Owner) || a.Public && shown(a) || r.Manages(ctx, p, a) || r.Granted(ctx, p, a)
 }
+
+// Granted reports whether an order gives p an asset, whatever else does.
+func (r Rights) Granted(ctx context.Context, p Principal, a Asset) bool {
+	return shown(a) && r.granted(ctx, p, a.Subjects())
+}
+
+// shown reports whether there is something to be seen by others than who manages an asset: not what is still coming in, nor a part of a file.
+func shown(a Asset) bool { return a.State.Finished() && !a.Upload.Partial }
 
 // SeesRecord reports whether p may read an entity: what is published, what is their own, and what an order grants.
 func (r Rights) SeesRecord(ctx context.Context, p Principal, e Record) bool {
@@ -53,10 +56,16 @@ func (r Rights) SeesRecord(ctx context.Context, p Principal, e Record) bool {
 }
 
 func (r Rights) granted(ctx context.Context, p Principal, subjects []Subject) bool {
-	if r.Records == nil || p.Subject == "" || len(subjects) == 0 {
+	named := make([]Subject, 0, len(subjects))
+	for _, s := range subjects {
+		if s.Named() {
+			named = append(named, s)
+		}
+	}
+	if r.Records == nil || p.Subject == "" || len(named) == 0 {
 		return false
 	}
-	ok, err := r.Records.Entitled(ctx, p.Subject, subjects)
+	ok, err := r.Records.Entitled(ctx, p.Subject, named)
 	return err == nil && ok
 }
 
@@ -73,7 +82,7 @@ func (r Rights) MayPlace(ctx context.Context, p Principal, pl Placement) (checke
 	for _, l := range pl.links() {
 		e, err := r.Records.Record(ctx, l.Subject)
 		switch {
-		case errors.Is(err, NotFound):
+		case err != nil && KindOf(err) == NotFound:
 			return true, l.unknown()
 		case err != nil:
 			checked = false
