@@ -17,7 +17,7 @@ import (
 )
 
 // Denylist is which tickets that were given are worth nothing any more: those of a viewer, for a course, or of a viewer in a course, each
-// for all media or for one, and those that one key signed.
+// for all media or for one, and those that one key signed. An asset is of each course that one of its places names.
 // It is asked at every request and lies in memory whole. What is changed here holds here at once; Run reads what others change, and when
 // there is nothing to be read the last list known stays in force. A nil Denylist denies nothing.
 type Denylist struct {
@@ -210,30 +210,38 @@ func (l *Denylist) covers(session media.Session, a *media.Asset) bool {
 	if len(k.shapes) == 0 {
 		return false
 	}
-	now, course := l.o.Now().UnixNano(), courseOf(a)
+	now, home := l.o.Now().UnixNano(), homeCourse(a)
 	for _, s := range k.shapes {
-		if s.session && session == (media.Session{}) || s.course && course == "" {
+		if s.session && session == (media.Session{}) {
 			continue
 		}
 		var w whom
 		if s.session {
 			w.session = session
 		}
-		if s.course {
-			w.course = course
-		}
 		if s.asset {
 			w.asset = a.ID
 		}
-		if now < k.until[w] {
-			return true
+		if !s.course || home != "" {
+			if s.course {
+				w.course = home
+			}
+			if now < k.until[w] {
+				return true
+			}
+		}
+		for i := range a.Also {
+			if w.course = a.Also[i].ID; s.course && w.course != "" && a.Also[i].Type == media.Course && now < k.until[w] {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// courseOf is the course an asset belongs to: as its video or resource, or as media that refer to it.
-func courseOf(a *media.Asset) string {
+// homeCourse is the course an asset belongs to by its home, as its video or resource, or as media that refer to it. One that nobody could
+// look for yet counts as well: here more is refused, not given.
+func homeCourse(a *media.Asset) string {
 	if a.Placement.CourseID == "" && a.Placement.Reference.Type == media.Course {
 		return a.Placement.Reference.ID
 	}

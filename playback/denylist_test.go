@@ -127,7 +127,17 @@ func TestWhatADenialCovers(t *testing.T) {
 		h.add(noise(9), in(course)), h.add(noise(9), in(course)), h.add(noise(9), in(other)), h.add(noise(9), nil),
 		h.add(noise(9), func(a *media.Asset) { a.Placement.Reference = media.Subject{Type: media.Course, ID: course} }),
 		h.add(noise(9), func(a *media.Asset) { a.Placement.Reference = media.Subject{Type: media.Lesson, ID: course} }),
+		h.add(noise(9), func(a *media.Asset) { // by a further place
+			a.Also = []media.Subject{{Type: media.Lesson, ID: course}, {Type: media.Course, ID: other}, {Type: media.Course, ID: course}}
+		}),
+		h.add(noise(9), func(a *media.Asset) { // not looked at yet
+			a.Placement, a.Unchecked = media.Placement{Kind: media.CourseVideo, CourseID: course}, true
+		}),
+		h.add(noise(9), func(a *media.Asset) {
+			a.Also = []media.Subject{{Type: media.Course}, {Type: media.Product, ID: course}}
+		}),
 	}
+	inCourse := func(a int) bool { return a == 0 || a == 1 || a == 4 || a == 6 || a == 7 }
 	viewers := []string{"bob", "sue", ""}
 	for _, tt := range []struct {
 		name string
@@ -136,10 +146,12 @@ func TestWhatADenialCovers(t *testing.T) {
 	}{
 		{"a viewer, everywhere", playback.DenialRequest{Viewer: "bob"}, func(v string, _ int) bool { return v == "bob" }},
 		{"a viewer, one media", playback.DenialRequest{Viewer: "bob", Asset: assets[2].ID}, func(v string, a int) bool { return v == "bob" && a == 2 }},
-		{"a course, for everybody", playback.DenialRequest{CourseID: course}, func(_ string, a int) bool { return a == 0 || a == 1 || a == 4 }},
+		{"a course, for everybody", playback.DenialRequest{CourseID: course}, func(_ string, a int) bool { return inCourse(a) }},
+		{"another course, for everybody", playback.DenialRequest{CourseID: other}, func(_ string, a int) bool { return a == 2 || a == 6 }},
+		{"a course, one media by a further place", playback.DenialRequest{CourseID: course, Asset: assets[6].ID}, func(_ string, a int) bool { return a == 6 }},
 		{"a course, one media", playback.DenialRequest{CourseID: course, Asset: assets[0].ID}, func(_ string, a int) bool { return a == 0 }},
 		{"a course, a media that is not in it", playback.DenialRequest{CourseID: course, Asset: assets[2].ID}, func(string, int) bool { return false }},
-		{"a viewer in a course", playback.DenialRequest{Viewer: "sue", CourseID: course}, func(v string, a int) bool { return v == "sue" && (a == 0 || a == 1 || a == 4) }},
+		{"a viewer in a course", playback.DenialRequest{Viewer: "sue", CourseID: course}, func(v string, a int) bool { return v == "sue" && inCourse(a) }},
 	} {
 		d, err := denied.Deny(t.Context(), admin, tt.q)
 		must(t, err)

@@ -14,6 +14,7 @@ type LinkOptions struct {
 	Max     time.Duration // the longest that may be asked for; zero: 7 days
 	Batch   int           // links of one call of Links; zero: 200
 
+	Rights media.Rights     // the zero value: by owner and isPublic alone
 	Denied *Denylist        // as in Options
 	Now    func() time.Time // nil: time.Now
 }
@@ -77,9 +78,12 @@ func NewLinks(assets Assets, tickets Tickets, o LinkOptions) *Links {
 	return &Links{assets: assets, tickets: tickets, o: o}
 }
 
-// Link signs a link to one asset. Admins may have one to everything, instructors to their own, everybody to what is public; all else is
-// media.NotFound, as what does not exist is. A lifetime out of bounds or an unknown use is media.Invalid, an unfinished asset
-// media.Conflict. Only who manages the asset names the viewer: others get links for themselves. Who is denied is media.Forbidden.
+// Link signs a link to one asset, to those who may see it by LinkOptions.Rights; to all others it is media.NotFound, as what does not exist
+// is. A lifetime out of bounds or an unknown use is media.Invalid, an unfinished asset media.Conflict. Only who manages the asset names the
+// viewer: others get links for themselves. Who is denied is media.Forbidden.
+//
+// A link to what is public ends with that, and needs no order looked up: it is signed with the LMS's database away. What an order grants
+// stays private, and such a link holds until its end: an order that is undone takes it back by a denial (see Denylist).
 func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q LinkRequest) (Link, error) {
 	if err := l.settle(&q); err != nil {
 		return Link{}, err
@@ -91,8 +95,8 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	if err != nil {
 		return Link{}, err
 	}
-	manages := p.Manages(a.Owner)
-	if !manages && !a.Public {
+	manages := l.o.Rights.Manages(ctx, p, a)
+	if !manages && !a.Public && !l.o.Rights.Granted(ctx, p, a) {
 		return Link{}, errNoMedia()
 	}
 	if err := playable(a); err != nil {
@@ -107,7 +111,7 @@ func (l *Links) Link(ctx context.Context, p media.Principal, id media.AssetID, q
 	if err := l.o.Denied.mayNotSign(); err != nil {
 		return Link{}, err
 	}
-	return l.sign(a, q, !manages), nil
+	return l.sign(a, q, !manages && a.Public), nil
 }
 
 // Links signs a batch: one result for each request, in order. More than LinkOptions.Batch at once are media.Invalid.
@@ -157,7 +161,8 @@ func (l *Links) settle(q *LinkRequest) error {
 	return nil
 }
 
-// sign makes the link. A stranger's holds while the asset is public: what is private again must not stay open for a week.
+// sign makes the link. A stranger is who may have it for no other reason than that the asset is public: what is private again must not stay
+// open to them for a week.
 func (l *Links) sign(a media.Asset, q LinkRequest, stranger bool) Link {
 	t := media.Ticket{
 		Asset: a.ID, Epoch: a.Epoch, Use: q.Use, Expires: quantised(l.o.Now(), q.ExpiresIn), Session: media.SessionOf(q.Viewer),

@@ -121,6 +121,7 @@ type choices struct {
 	delivery storage.Delivery // by a backend at the far end of a network; "" is one nearby
 	ttl      time.Duration    // of its URLs
 	signed   func() string    // what it signs in place of an honest URL
+	rights   media.Rights     // of Links
 	listener func(net.Listener) net.Listener
 }
 
@@ -155,7 +156,7 @@ func openRing(tb testing.TB, c choices, ring *signing.Ring) *house {
 	h.ring = ring
 	h.handler, err = playback.New(h.shelf, h.store, h.ring, h.tally, c.Options)
 	must(tb, err)
-	h.links = playback.NewLinks(h.shelf, h.ring, playback.LinkOptions{Now: c.Now, Denied: c.Denied})
+	h.links = playback.NewLinks(h.shelf, h.ring, playback.LinkOptions{Now: c.Now, Denied: c.Denied, Rights: c.rights})
 	mux := http.NewServeMux()
 	for _, prefix := range []string{"/p/", "/m/", "/play/"} {
 		mux.Handle(prefix, h.handler)
