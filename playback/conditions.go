@@ -15,13 +15,14 @@ const (
 	failed              // 412
 )
 
-// judge evaluates preconditions in the order of RFC 9110 section 13.2.2. modified is zero when the asset shows no Last-Modified.
-func judge(h http.Header, etag string, modified, now time.Time) verdict {
+// judge evaluates preconditions in the order of RFC 9110 section 13.2.2. modified is zero when the asset shows no Last-Modified; changed is when
+// its bytes became what they are, or later.
+func judge(h http.Header, etag string, modified, changed, now time.Time) verdict {
 	if match := h["If-Match"]; match != nil {
 		if !anyTag(match, etag, true) {
 			return failed
 		}
-	} else if t, ok := single(h["If-Unmodified-Since"], now); ok && !modified.IsZero() && modified.After(t) {
+	} else if t, ok := single(h["If-Unmodified-Since"], now); ok && !changed.IsZero() && changed.After(t) {
 		return failed
 	}
 	if none := h["If-None-Match"]; none != nil {
@@ -47,8 +48,8 @@ func inRange(h http.Header, etag string, modified, now time.Time) bool {
 	if tag, rest, ok := scanTag(field); ok {
 		return rest == "" && tag == etag // strong comparison: a weak tag has its W/ and cannot be equal
 	}
-	// The bytes of an asset never change, so that its date is a strong validator, also in the first minute (section 8.8.2.2). It must be the
-	// very date.
+	// What shows a date has the bytes it came with, so that its date is a strong validator, also in the first minute (section 8.8.2.2). It
+	// must be the very date.
 	t, ok := parseDate(field, now)
 	return ok && !modified.IsZero() && t.Equal(modified)
 }
@@ -132,4 +133,17 @@ func parseDate(s string, now time.Time) (time.Time, bool) {
 		}
 	}
 	return t, true
+}
+
+// byDate reports whether the outcome of a request hangs on a date: no tag is named that would come before it in section 13.2.2.
+func byDate(h http.Header) bool {
+	if h["If-Match"] == nil && h["If-Unmodified-Since"] != nil || h["If-None-Match"] == nil && h["If-Modified-Since"] != nil {
+		return true
+	}
+	for _, f := range h["If-Range"] {
+		if _, _, ok := scanTag(strings.Trim(f, " \t")); !ok {
+			return true
+		}
+	}
+	return false
 }

@@ -65,14 +65,15 @@ func (a *ages) until(expires, now time.Time) []string {
 // face is how one asset shows itself in headers.
 type face struct {
 	// What it was made of.
-	id             media.AssetID
+	id, content    media.AssetID
+	backend, key   string
 	filename, mime string
 	stored         time.Time
 	sum            string
 	size           int64
 
 	etag         []string
-	modified     time.Time // StoredAt in whole seconds; zero when unknown
+	modified     time.Time // StoredAt in whole seconds; zero when unknown, or no date of these bytes
 	lastModified []string
 	contentType  []string
 	length       []string
@@ -139,16 +140,20 @@ func roomFor(id media.AssetID, pair []atomic.Pointer[face]) *atomic.Pointer[face
 	return &pair[0]
 }
 
-// shows reports whether a face is still that of its asset.
+// shows reports whether a face is still that of its asset, and what is kept with it of the asset's bytes: a row whose bytes are others, or
+// lie elsewhere, has another face.
 func (p *face) shows(a *media.Asset) bool {
-	return p.id == a.ID && p.size == a.Size && p.filename == a.Filename && p.mime == a.MIMEType && p.sum == string(a.SHA256) && p.stored.Equal(a.StoredAt)
+	return p.id == a.ID && p.content == a.ContentID && p.key == a.Key && p.backend == a.Backend && p.size == a.Size &&
+		p.filename == a.Filename && p.mime == a.MIMEType && p.sum == string(a.SHA256) && p.stored.Equal(a.StoredAt)
 }
 
 func newFace(a *media.Asset) *face {
-	p := &face{id: a.ID, filename: a.Filename, mime: a.MIMEType, stored: a.StoredAt, sum: string(a.SHA256), size: a.Size}
-	// The bytes of an asset never change, so its id is their strong validator.
-	p.etag = []string{`"` + hex.EncodeToString(a.ID[:]) + `"`}
-	if !a.StoredAt.IsZero() {
+	p := &face{
+		id: a.ID, content: a.ContentID, backend: a.Backend, key: a.Key, filename: a.Filename, mime: a.MIMEType, stored: a.StoredAt,
+		sum: string(a.SHA256), size: a.Size,
+	}
+	p.etag = []string{entityTag(a)}
+	if !a.StoredAt.IsZero() && !replaced(a) {
 		p.modified = a.StoredAt.UTC().Truncate(time.Second)
 		p.lastModified = []string{p.modified.Format(http.TimeFormat)}
 	}
@@ -172,6 +177,19 @@ func newFace(a *media.Asset) *face {
 	p.ranges = []string{"bytes"}
 	return p
 }
+
+// entityTag is the strong validator of the bytes. They change by being replaced only, and each content has an id of its own.
+func entityTag(a *media.Asset) string {
+	tag := hex.EncodeToString(a.ID[:])
+	if replaced(a) {
+		tag += hex.EncodeToString(a.ContentID[:])
+	}
+	return `"` + tag + `"`
+}
+
+// replaced reports whether an asset has other bytes than it came with. No date tells such bytes from those before: they may have been
+// uploaded earlier, or within the same second. So they show no Last-Modified, and a date in a condition is never theirs.
+func replaced(a *media.Asset) bool { return !a.ContentID.IsZero() }
 
 // set writes what 200 and 206 have in common.
 func (p *face) set(h http.Header, download, dated bool, sandbox []string) {

@@ -8,7 +8,8 @@ import (
 
 // Small files that are asked for again are kept in memory, beside the headers of their assets: to open, read and close the file is a
 // fourth of what such an answer costs. Nothing can be seen by it that must not be: each request looks its asset up first, so what was
-// deleted or revoked is refused whatever is kept here, and the bytes of an asset never change. Forget gives the memory back at once.
+// deleted or revoked is refused whatever is kept here, and bytes that were replaced belong to another face. Forget gives the memory back
+// at once.
 
 // kept gives bytes of the asset that are in memory, or nil.
 func (p *face) kept(s span) []byte {

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"sluice/media"
 )
 
 func TestManyRangesAreBounded(t *testing.T) {
@@ -177,5 +179,15 @@ func TestFacesAreSharedUntilTheRowChanges(t *testing.T) {
 	}
 	if !slices.Equal(f.of(&a).etag, first.etag) {
 		t.Error("the ETag moved with the name")
+	}
+	for name, change := range map[string]func(*media.Asset){
+		"other bytes": func(a *media.Asset) { a.ContentID[0]++ }, "another key": func(a *media.Asset) { a.Key += "x" },
+		"another backend": func(a *media.Asset) { a.Backend += "x" },
+	} {
+		was, c := f.of(&a), a
+		change(&c)
+		if got := f.of(&c); got == was || slices.Equal(got.etag, was.etag) != (c.ContentID == a.ContentID) {
+			t.Errorf("%s: the old face, or its tag", name)
+		}
 	}
 }

@@ -34,13 +34,14 @@ type place struct {
 //   - active types, which need the sandbox of our headers, and texts, which need nosniff so as not to be taken for a script;
 //   - files of up to 64 KiB, hot ones of which are in memory: a second round trip costs everybody more than the bytes;
 //   - several ranges at once, which S3 does not answer;
+//   - media whose bytes were replaced, asked for under a date: the backend's date of the new ones may be the older;
 //   - tickets about to end.
 func (h *Handler) redirectTTL(r *http.Request, s *serving, f *face, now time.Time) time.Duration {
 	b, err := h.store.Backend(s.asset.Backend)
 	if err != nil || b.Delivery != storage.Redirect || s.private || f.size <= smallBody || f.ours || r.Header["Authorization"] != nil {
 		return 0
 	}
-	if !s.expires.IsZero() && s.expires.Sub(now) < leastLife {
+	if !s.expires.IsZero() && s.expires.Sub(now) < leastLife || replaced(&s.asset) && byDate(r.Header) {
 		return 0
 	}
 	for _, field := range r.Header["Range"] {

@@ -24,6 +24,7 @@ type transfer struct {
 	r     *http.Request
 	s     *serving
 	f     *face
+	name  string // of what is asked for
 	now   time.Time
 	dated bool
 	sent  int64
@@ -34,7 +35,7 @@ func (t *transfer) one(s span, isRange bool) {
 	var b body
 	if s.n > 0 {
 		if err := b.open(t, s); err != nil {
-			t.h.problem(t.w, t.r, err)
+			t.refuse(err)
 			return
 		}
 		defer b.close()
@@ -80,7 +81,7 @@ func (t *transfer) parts(spans []span) {
 	}
 	var b body
 	if err := b.open(t, spans[0]); err != nil {
-		t.h.problem(t.w, t.r, err)
+		t.refuse(err)
 		return
 	}
 	defer func() { b.close() }()
@@ -105,6 +106,21 @@ func (t *transfer) parts(spans []span) {
 	t.check(err)
 	c.flush()
 	t.check(c.release(t))
+}
+
+// refuse answers that the bytes cannot be opened. Those that are gone because others took their place while the request was on its way are
+// asked for once more: nothing was said of them yet. The new ones must be open to the asker by what was checked.
+func (t *transfer) refuse(err error) {
+	if was := &t.s.asset; media.KindOf(err) == media.NotFound && !t.s.renewed {
+		a, lerr := t.h.assets.Asset(t.r.Context(), was.ID)
+		if lerr == nil && a.ContentID != was.ContentID && a.Epoch == was.Epoch && a.Public == was.Public {
+			s := *t.s
+			s.asset, s.renewed = a, true
+			t.h.serve(t.w, t.r, s, t.name)
+			return
+		}
+	}
+	t.h.problem(t.w, t.r, err)
 }
 
 // begin counts the view and sends the head.

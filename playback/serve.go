@@ -20,6 +20,7 @@ type serving struct {
 	download bool
 	view     bool // counts as one
 	bytes    bool // are summed
+	renewed  bool // the asset was read again, see transfer.refuse
 }
 
 // serve answers GET or HEAD for what name means of the asset.
@@ -47,7 +48,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s serving, name 
 	if modified.After(now) {
 		modified = time.Time{} // a clock was set back: section 8.8.2.1 forbids a Last-Modified later than Date
 	}
-	switch judge(r.Header, f.etag[0], modified, now) {
+	changed := modified
+	if replaced(a) {
+		changed = a.UpdatedAt
+	}
+	switch judge(r.Header, f.etag[0], modified, changed, now) {
 	case failed:
 		h.problem(w, r, &media.Error{Kind: media.PreconditionFailed, Code: "precondition_failed", Detail: "the media is not the one the request names"})
 		return
@@ -79,7 +84,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s serving, name 
 		spans = append(few[:0], span{0, a.Size})
 	case partial:
 	}
-	t := transfer{h: h, w: w, r: r, s: &s, f: f, now: now, dated: !modified.IsZero()}
+	t := transfer{h: h, w: w, r: r, s: &s, f: f, name: name, now: now, dated: !modified.IsZero()}
 	if len(spans) > 1 {
 		t.parts(spans)
 		return
