@@ -18,6 +18,7 @@ const (
 
 // ReportOptions are choices of Reports. The zero value works.
 type ReportOptions struct {
+	Rights    media.Rights  // who manages an asset reads its numbers; the zero value: its owner and admins
 	FlushWait time.Duration // how long a report waits for accesses still being counted; 0: 2 seconds
 	Now       func() time.Time
 }
@@ -78,7 +79,7 @@ func ParseBucket(s string) (time.Duration, error) {
 	return 0, &media.Error{Kind: media.Invalid, Code: "bad_bucket", Field: "bucket", Detail: "bucket is hour, day or week"}
 }
 
-// Media reports on one asset, to its owner and to admins; to others it is media.NotFound like a missing one. From and To are widened to
+// Media reports on one asset, to who manages it by ReportOptions.Rights; to others it is media.NotFound like a missing one. From and To are widened to
 // whole buckets in UTC, weeks begin on Monday; without them it is the last 30 days by day. Accesses recorded before the call are in it,
 // or CountedUntil says since when they are not.
 func (r *Reports) Media(ctx context.Context, p media.Principal, s media.Series) (Report, error) {
@@ -115,7 +116,7 @@ func (r *Reports) asset(ctx context.Context, p media.Principal, id media.AssetID
 	if err != nil && media.KindOf(err) != media.NotFound {
 		return media.Asset{}, fmt.Errorf("analytics: asset %s: %w", id, err)
 	}
-	if err != nil || !p.Manages(a.Owner) {
+	if err != nil || !r.o.Rights.Manages(ctx, p, a) {
 		return media.Asset{}, media.Errorf(media.NotFound, "no such media")
 	}
 	return a, nil

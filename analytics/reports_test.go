@@ -53,6 +53,56 @@ func TestReportAuthorisation(t *testing.T) {
 	}
 }
 
+// lms is an LMS where u2 owns a course that u3 has bought. nil: it is away.
+type lms map[media.Subject]media.Record
+
+func (l lms) Record(_ context.Context, s media.Subject) (media.Record, error) {
+	if l == nil {
+		return media.Record{}, media.Unavailable
+	}
+	if e, ok := l[s]; ok {
+		return e, nil
+	}
+	return media.Record{}, media.NotFound
+}
+
+func (l lms) Entitled(_ context.Context, user string, _ []media.Subject) (bool, error) {
+	return user == "u3", nil
+}
+
+func (lms) Trusting(context.Context) bool { return false }
+
+func TestReportsGoToWhoManages(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	c := open(t, l, t.TempDir(), analytics.CounterOptions{})
+	defer mustClose(t, c)
+	course := media.Subject{Type: media.Course, ID: "507f1f77bcf86cd799439011"}
+	assets := shelf{asset(1): {ID: asset(1), Owner: "u1", State: media.Ready, Public: true, Also: []media.Subject{course}}}
+	school := lms{course: {Owner: "u2", Published: true}}
+	for _, tt := range []struct {
+		name    string
+		records media.Records
+		p       media.Principal
+		ok      bool
+	}{
+		{"the course's owner", school, media.Principal{Subject: "u2", Roles: []media.Role{media.Instructor}}, true},
+		{"the owner", school, teacher, true},
+		{"the course's owner as a student", school, media.Principal{Subject: "u2", Roles: []media.Role{media.Student}}, false},
+		{"who bought it", school, media.Principal{Subject: "u3", Roles: []media.Role{media.Student}}, false},
+		{"another instructor, public as it is", school, media.Principal{Subject: "u4", Roles: []media.Role{media.Instructor}}, false},
+		{"the course's owner, the LMS away", lms(nil), media.Principal{Subject: "u2", Roles: []media.Role{media.Instructor}}, false},
+		{"the owner, the LMS away", lms(nil), teacher, true},
+		{"the course's owner, without an LMS", nil, media.Principal{Subject: "u2", Roles: []media.Role{media.Instructor}}, false},
+	} {
+		r := analytics.NewReports(l, assets, c, analytics.ReportOptions{Rights: media.Rights{Records: tt.records}})
+		_, err := r.Media(t.Context(), tt.p, media.Series{Asset: asset(1)})
+		if tt.ok != (err == nil) || !tt.ok && !errors.Is(err, media.NotFound) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 20, 13, 30, 0, 0, time.UTC) // a Wednesday
