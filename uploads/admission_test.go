@@ -239,39 +239,6 @@ func TestAllowedTypes(t *testing.T) {
 	}
 }
 
-type subjects map[media.Subject]string
-
-func (s subjects) Exists(_ context.Context, x media.Subject) (string, error) {
-	owner, ok := s[x]
-	switch {
-	case !ok:
-		return "", media.Errorf(media.NotFound, "no such thing")
-	case owner == "away":
-		return "", media.Wrap(media.Unavailable, errors.New("refused"), "")
-	}
-	return owner, nil
-}
-
-func TestWhatAnUploadIsAttachedTo(t *testing.T) {
-	t.Parallel()
-	b := start(t, uploads.Options{Subjects: subjects{
-		{Type: media.Course, ID: course}: "teacher", {Type: media.Course, ID: product}: "other", {Type: media.Product, ID: product}: "away",
-	}}, nil)
-	for _, c := range []struct {
-		name, meta string
-		status     int
-	}{
-		{"its own course", meta("mongoCourseId", course), 201},
-		{"another's course", meta("mongoCourseId", product), 403},
-		{"no course", meta("mongoCourseId", strings.Repeat("0", 24)), 400},
-		{"a product that cannot be asked for now", meta("mongoProductId", product), 201},
-	} {
-		if rep := b.send(http.MethodPost, "/files", nil, "Upload-Length", "5", "Upload-Metadata", c.meta); rep.status != c.status {
-			t.Errorf("%s: got %d %s, want %d", c.name, rep.status, rep.body, c.status)
-		}
-	}
-}
-
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	b := start(t, uploads.Options{}, nil)

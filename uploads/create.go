@@ -2,7 +2,6 @@ package uploads
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,7 +23,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 	}
 	chunk := isChunk(r.Header)
 	c := s.newCall(r)
-	c.fresh, c.draft = true, a
+	c.fresh, c.draft, c.own = true, a, !placer(a, p).Has(media.Admin)
 	if n := a.Size; !a.Upload.Final && n >= 0 && n <= defaultOneShot && (n == 0 || chunk && r.ContentLength == n) {
 		if buf := s.buffers.get(n); buf != nil {
 			defer s.buffers.put(buf)
@@ -78,7 +77,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 // createEmpty makes an upload whose bytes come later. All was checked, and no body is read: tusd would add two goroutines and 2 KiB of
 // stack to each of a thousand creations that wait for one commit.
 func (s *Service) createEmpty(w http.ResponseWriter, r *http.Request, c *call) error {
-	u, _, err := s.begin(context.WithoutCancel(r.Context()), c.draft)
+	u, _, err := s.begin(context.WithoutCancel(r.Context()), c)
 	if err != nil {
 		return s.limitNamed(err)
 	}
@@ -275,44 +274,5 @@ func (s *Service) admitAsset(ctx context.Context, a *media.Asset, p media.Princi
 	if !a.Upload.Partial && a.MIMEType != octetStream && !allowed(a.MIMEType, s.o.AllowedTypes) {
 		return typeRefused(a.MIMEType)
 	}
-	if s.o.Subjects == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
-	defer cancel()
-	for _, link := range links(a.Placement) {
-		owner, err := s.o.Subjects.Exists(ctx, link.Subject)
-		switch {
-		case errors.Is(err, media.NotFound):
-			return &media.Error{Kind: media.Invalid, Code: "unknown_" + string(link.Type), Detail: "there is no such " + string(link.Type), Field: link.field}
-		case err != nil: // it cannot be known now: the form is right, so the upload is not lost over it
-			s.o.Logger.WarnContext(ctx, "link not checked", "field", link.field, "error", err)
-		case link.owned && owner != "" && owner != a.Owner && !p.Has(media.Admin):
-			return &media.Error{Kind: media.Forbidden, Code: "not_yours", Detail: "this " + string(link.Type) + " belongs to somebody else", Field: link.field}
-		}
-	}
-	return nil
-}
-
-// link is an entity that an upload refers to, and the key that named it.
-type link struct {
-	media.Subject
-	field string
-	owned bool // only its owner attaches to it
-}
-
-func links(p media.Placement) []link {
-	var ls []link
-	add := func(t media.SubjectType, id, field string, owned bool) {
-		if id != "" {
-			ls = append(ls, link{media.Subject{Type: t, ID: id}, field, owned})
-		}
-	}
-	add(media.Product, p.ProductID, "mongoProductId", true)
-	add(media.Course, p.CourseID, "mongoCourseId", true)
-	add(media.Lesson, p.LessonID, "mongoLessonId", true)
-	if r := p.Reference; r.Type != media.Page {
-		add(r.Type, r.ID, "referenceId", r.Type == media.Product || r.Type == media.Course || r.Type == media.Lesson)
-	}
-	return ls
+	return s.admitPlace(ctx, a, p)
 }

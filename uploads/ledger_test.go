@@ -190,6 +190,16 @@ func (l *ledger) Stored(ctx context.Context, id media.AssetID, o media.Object, m
 	return row, err
 }
 
+// unplace is uploads.Options.Unplace.
+func (l *ledger) unplace(ctx context.Context, id media.AssetID) error {
+	return l.change(ctx, id, func(a *media.Asset) error {
+		if !a.State.Finished() {
+			a.Placement = media.Placement{Kind: media.Generic}
+		}
+		return nil
+	})
+}
+
 func (l *ledger) Settle(ctx context.Context, id media.AssetID, sum []byte) error {
 	return l.change(ctx, id, func(a *media.Asset) error {
 		if a.State == media.Stored {

@@ -83,7 +83,8 @@ const (
 )
 
 // Grant mints an upload grant in the name of a member of staff: one use, no wider than g says. A ttl of 0 is an hour; the longest is a week.
-func (s *Service) Grant(_ context.Context, p media.Principal, g media.UploadGrant, ttl time.Duration) (string, time.Time, error) {
+// A place that g names must be one where p may put media; whoever holds the grant is not asked again.
+func (s *Service) Grant(ctx context.Context, p media.Principal, g media.UploadGrant, ttl time.Duration) (string, time.Time, error) {
 	fail := func(err error) (string, time.Time, error) { return "", time.Time{}, err }
 	switch {
 	case p.Anonymous():
@@ -106,7 +107,7 @@ func (s *Service) Grant(_ context.Context, p media.Principal, g media.UploadGran
 		return fail(err)
 	}
 	if g.Placement != nil {
-		if err := checkPlace(*g.Placement); err != nil {
+		if err := s.mayFix(ctx, p, *g.Placement); err != nil {
 			return fail(err)
 		}
 	}

@@ -62,12 +62,6 @@ type Capabilities interface {
 	ParseCapability(s string) (media.AssetID, error)
 }
 
-// Subjects tells whether an entity of the LMS exists and who owns it; media.NotFound when it does not, media.Unavailable when that cannot
-// be known now.
-type Subjects interface {
-	Exists(ctx context.Context, s media.Subject) (owner string, err error)
-}
-
 // Locker gives one writer at a time an upload.
 type Locker interface {
 	// Lock waits until the upload is free, or its holder has stalled and was told to yield, and answers a media.Locked error when a

@@ -55,7 +55,11 @@ type Options struct {
 	Shared bool  // other nodes write the same ledger and storage: a row is read again by each request
 	Turns  Turns // sweeping and hashing are done by the node whose turn it is; nil: by this one
 
-	Subjects     Subjects // nil: only the form of an id is checked
+	// Rights decides where one may put an upload; the zero value looks at the form of ids only. Unplace makes a row that is not finished yet
+	// belong nowhere: what it named is gone, or is not its owner's any more. nil: it stays where its creation put it.
+	Rights  media.Rights
+	Unplace func(ctx context.Context, id media.AssetID) error
+
 	Backends     []string // names of the backends the sweeper walks; empty: all the store knows
 	Authenticate func(r *http.Request) (media.Principal, error)
 	Problem      func(w http.ResponseWriter, r *http.Request, err error) // nil: short text

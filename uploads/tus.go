@@ -24,6 +24,7 @@ type call struct {
 	up    *upload // what a PATCH or DELETE is about, or what a POST has created
 	fresh bool    // a POST: nobody else knows the upload yet
 	draft *media.Asset
+	own   bool    // the draft was placed by the right of its owner alone, not by an admin's
 	again *upload // what an earlier POST with the same grant has created, and nobody wrote to
 	err   error   // what the DataStore refused with; tusd's own words are never shown
 
@@ -132,7 +133,7 @@ var (
 
 func (d dataStore) NewUpload(ctx context.Context, _ handler.FileInfo) (handler.Upload, error) {
 	c := callOf(ctx)
-	u, again, err := d.s.begin(context.WithoutCancel(ctx), c.draft)
+	u, again, err := d.s.begin(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return nil, c.fail(err)
 	}
@@ -224,23 +225,23 @@ func (l *tusLock) Unlock() error {
 }
 
 // begin writes the row of a new upload and then opens its bytes. again: it is there since an earlier request whose answer was lost.
-func (s *Service) begin(ctx context.Context, a *media.Asset) (u *upload, again bool, err error) {
+func (s *Service) begin(ctx context.Context, c *call) (u *upload, again bool, err error) {
 	crash.At("uploads: before row")
 	lctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
-	row, existed, err := s.ledger.Begin(lctx, *a, s.o.Quota)
+	row, existed, err := s.ledger.Begin(lctx, *c.draft, s.o.Quota)
 	if err != nil {
 		return nil, false, err
 	}
 	crash.At("uploads: row, no bytes")
 	if row.Upload.Final {
-		return s.desk.put(&row), false, nil
+		return s.desk.put(&row, c.own), false, nil
 	}
 	if existed {
 		u, err = s.repeated(ctx, row.ID)
 		return u, true, err
 	}
-	u = s.desk.put(&row)
+	u = s.desk.put(&row, c.own)
 	if err := s.openNew(ctx, u); err != nil {
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.postpone(u, true)
