@@ -1,0 +1,38 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	driver "modernc.org/sqlite"
+	code "modernc.org/sqlite/lib"
+
+	"sluice/media"
+)
+
+// translate turns an error of the driver into one callers can act on, by its result code.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*driver.Error](err)
+	if !ok {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrConnDone) {
+			return unavailable(err)
+		}
+		return err
+	}
+	switch e.Code() & 0xff {
+	case code.SQLITE_FULL:
+		return &media.Error{Kind: media.Full, Code: "entities_full", Detail: "no space is left for records", Err: err}
+	case code.SQLITE_BUSY, code.SQLITE_LOCKED, code.SQLITE_INTERRUPT, code.SQLITE_IOERR, code.SQLITE_CANTOPEN:
+		return unavailable(err)
+	}
+	return err
+}
+
+func unavailable(err error) error {
+	return &media.Error{Kind: media.Unavailable, Code: "entities_unavailable", Detail: "the records are busy or away", RetryAfter: time.Second, Err: err}
+}

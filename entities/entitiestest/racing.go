@@ -1,0 +1,146 @@
+package entitiestest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"sluice/entities"
+	"sluice/media"
+)
+
+const writers = 6
+
+// together runs do in several goroutines, half of them with another process's driver.
+func (f *fixture) together(do func(n int, r *entities.Records)) {
+	f.Helper()
+	other := f.records(f.Again(f))
+	var all sync.WaitGroup
+	for n := range writers {
+		r := f.r
+		if n%2 == 1 {
+			r = other
+		}
+		all.Go(func() { do(n, r) })
+	}
+	all.Wait()
+}
+
+func racing() []promise {
+	return []promise{
+		{"of several writers with one version one wins", func(f *fixture) {
+			version := f.create(product(1), fields{"n": int64(-1)}).Version
+			var mu sync.Mutex
+			won := []int{}
+			f.together(func(n int, r *entities.Records) {
+				_, err := r.Change(f.ctx(), product(1), version, fields{"n": int64(n)})
+				if err != nil {
+					f.is(err, media.PreconditionFailed)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				won = append(won, n)
+			})
+			if len(won) != 1 {
+				f.Fatalf("%v won, want one", won)
+			}
+			f.same("n", f.read(product(1)).Fields["n"], any(int64(won[0])))
+		}},
+		{"writers that name no version lose nothing", func(f *fixture) {
+			f.create(product(1), fields{"n": int64(0)})
+			f.together(func(n int, r *entities.Records) {
+				_, err := r.Change(f.ctx(), product(1), "", fields{fmt.Sprintf("by%d", n): true})
+				if err != nil {
+					f.Errorf("writer %d: %v", n, err)
+				}
+			})
+			got := f.read(product(1))
+			for n := range writers {
+				f.same(fmt.Sprintf("field of writer %d", n), got.Fields[fmt.Sprintf("by%d", n)], any(true))
+			}
+		}},
+		{"of several that create one record one does", func(f *fixture) {
+			var mu sync.Mutex
+			made := 0
+			f.together(func(n int, r *entities.Records) {
+				_, err := r.Create(f.ctx(), media.Record{Subject: product(1), Fields: fields{"n": int64(n)}}, false)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					made++
+				} else {
+					f.is(err, media.Conflict)
+				}
+			})
+			f.same("made", made, 1)
+		}},
+		{"of several that bury one record all may say so", func(f *fixture) {
+			f.create(product(1), fields{"n": int64(1)})
+			f.together(func(_ int, r *entities.Records) {
+				if err := r.Bury(f.ctx(), product(1), ""); err != nil {
+					f.Errorf("bury: %v", err)
+				}
+			})
+			f.gone(product(1))
+			_, err := f.r.Buried(f.ctx(), product(1))
+			f.must(err)
+		}},
+		{"what is written between the read and the write of a change is not lost", func(f *fixture) {
+			f.create(product(1), fields{"mine": int64(1), "theirs": int64(1), "gone": "x"})
+			f.meanwhile(fields{"theirs": int64(2), "gone": nil}, func(d *entities.Document) *entities.Document {
+				next := *d
+				next.Fields = fields{"mine": int64(2)}
+				for k, v := range d.Fields {
+					if k != "mine" {
+						next.Fields[k] = v
+					}
+				}
+				return &next
+			})
+			got := f.read(product(1)).Fields
+			f.same("theirs", got["theirs"], any(int64(2)))
+			f.same("mine", got["mine"], any(int64(2)))
+			f.same("gone", got["gone"], any(nil))
+		}},
+		{"what is written between the read and a replacement is seen first", func(f *fixture) {
+			f.create(product(1), fields{"n": int64(1)})
+			f.meanwhile(fields{"n": int64(5)}, func(d *entities.Document) *entities.Document {
+				n, _ := d.Fields["n"].(int64)
+				return &entities.Document{ID: d.ID, Fields: fields{"n": n + 1}}
+			})
+			f.same("n", f.read(product(1)).Fields["n"], any(int64(6)))
+		}},
+		{"what is written between the read and a removal is not removed unseen", func(f *fixture) {
+			f.create(product(1), fields{"n": int64(1)})
+			asked := f.meanwhile(fields{"n": int64(2)}, func(d *entities.Document) *entities.Document {
+				if d.Fields["n"] == int64(2) {
+					return d
+				}
+				return nil
+			})
+			if asked > 1 {
+				f.same("n", f.read(product(1)).Fields["n"], any(int64(2)))
+			}
+		}},
+	}
+}
+
+// meanwhile changes a product, writing as a stranger the first time that change is asked. A driver that keeps strangers out until it has
+// written is asked once; the stranger comes after it then.
+func (f *fixture) meanwhile(strangers fields, change func(d *entities.Document) *entities.Document) (asked int) {
+	f.Helper()
+	wrote := make(chan struct{})
+	_, err := f.Driver.Write(f.ctx(), entities.Key{Subject: product(1)}, func(d *entities.Document) (*entities.Document, error) {
+		if d == nil {
+			return nil, errors.New("it is missing")
+		}
+		if asked++; asked == 1 {
+			f.Foreign(f, entities.Key{Subject: product(1)}, strangers)
+			close(wrote)
+		}
+		return change(d), nil
+	})
+	f.must(err)
+	return asked
+}

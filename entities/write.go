@@ -1,0 +1,197 @@
+package entities
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"sluice/media"
+)
+
+// write is one Write of the driver: every one of Records goes through it.
+func (r *Records) write(ctx context.Context, doing string, k Key, change Change) (media.Record, error) {
+	d, err := r.driver.Write(ctx, k, change)
+	switch media.KindOf(err) {
+	case media.Invalid, media.NotFound, media.Conflict, media.PreconditionFailed, media.TooLarge:
+		// refused: nothing was written
+	default:
+		r.o.Changed(k.Subject)
+	}
+	if err != nil {
+		return media.Record{}, wrap(doing, err)
+	}
+	return record(k.Type, d), nil
+}
+
+// now is the time of a write over what is there: later than that in any case, to the millisecond.
+func (r *Records) now(there *Document) time.Time {
+	now := r.o.Now().UTC().Truncate(time.Millisecond)
+	if there != nil {
+		if after := there.UpdatedAt().Add(time.Millisecond); now.Before(after) {
+			return after
+		}
+	}
+	return now
+}
+
+// next is a document to be written over another.
+func (r *Records) next(there *Document) *Document {
+	d := *there
+	d.Fields = maps.Clone(there.Fields)
+	d.Fields["updatedAt"] = r.now(there)
+	return &d
+}
+
+// Create writes a new record. Its owner is kept as createdBy (of reviews and orders, user) unless its fields tell one. Published is what
+// its fields tell. A pending record is missing to every read here until Settle. An id that is there is media.Conflict.
+func (r *Records) Create(ctx context.Context, e media.Record, pending bool) (media.Record, error) {
+	k, err := key(e.Subject)
+	if err != nil {
+		return media.Record{}, err
+	}
+	fields, err := fresh(e)
+	if err != nil {
+		return media.Record{}, err
+	}
+	if pending {
+		fields[PendingMember] = true
+	}
+	return r.write(ctx, "create", k, func(there *Document) (*Document, error) {
+		if there != nil {
+			return nil, &media.Error{Kind: media.Conflict, Code: "exists", Detail: "there is such a " + string(e.Type) + " already"}
+		}
+		now := r.now(nil)
+		fields["createdAt"], fields["updatedAt"] = now, now
+		if !e.CreatedAt.IsZero() {
+			fields["createdAt"] = e.CreatedAt.UTC().Truncate(time.Millisecond)
+		}
+		return &Document{ID: e.ID, Fields: fields}, nil
+	})
+}
+
+// fresh gives the fields of a record to be kept.
+func fresh(e media.Record) (map[string]any, error) {
+	given, err := clean(e.ID, e.Fields)
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string]any, len(given)+4)
+	for k, v := range given {
+		fields[k] = restored(v, nil)
+	}
+	if members := OwnerFields(e.Type); e.Owner != "" && len(members) > 0 && OwnerOf(e.Type, Document{Fields: fields}) != e.Owner {
+		fields[members[0]] = e.Owner
+	}
+	return fields, nil
+}
+
+// Settle ends the pending of a record; nil when it is not pending, or gone.
+func (r *Records) Settle(ctx context.Context, s media.Subject) error {
+	k, err := key(s)
+	if err != nil {
+		return err
+	}
+	_, err = r.write(ctx, "settle", k, func(there *Document) (*Document, error) {
+		if there == nil || !pending(*there) {
+			return there, nil
+		}
+		d := r.next(there)
+		delete(d.Fields, PendingMember)
+		return d, nil
+	})
+	return err
+}
+
+// Withdraw removes a record that is pending; nil when it is gone, media.Conflict when it is settled.
+func (r *Records) Withdraw(ctx context.Context, s media.Subject) error {
+	k, err := key(s)
+	if err != nil {
+		return err
+	}
+	_, err = r.write(ctx, "withdraw", k, func(there *Document) (*Document, error) {
+		if there != nil && !pending(*there) {
+			return nil, &media.Error{Kind: media.Conflict, Code: "settled", Detail: "it is there for all to see already"}
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// Change sets fields, nil removes one, of a record whose Version is version ("" for any); media.PreconditionFailed when it is another.
+func (r *Records) Change(ctx context.Context, s media.Subject, version string, set map[string]any) (media.Record, error) {
+	k, err := key(s)
+	if err != nil {
+		return media.Record{}, err
+	}
+	fields, err := clean(s.ID, set)
+	if err != nil {
+		return media.Record{}, err
+	}
+	return r.write(ctx, "change", k, func(there *Document) (*Document, error) {
+		if err := same(s.Type, there, version); err != nil {
+			return nil, err
+		}
+		d := r.next(there)
+		for k, v := range fields {
+			if v == nil {
+				delete(d.Fields, k)
+			} else {
+				d.Fields[k] = restored(v, there.Fields[k])
+			}
+		}
+		return d, nil
+	})
+}
+
+// same refuses what is not there, or not of a version.
+func same(t media.SubjectType, there *Document, version string) error {
+	switch {
+	case there == nil || pending(*there):
+		return missing(t)
+	case version != "" && there.Version != version:
+		return stale()
+	}
+	return nil
+}
+
+// Put writes a record as it is given, whether it was there or not. Its UpdatedAt is now; what of a record there is hidden stays.
+func (r *Records) Put(ctx context.Context, e media.Record) (media.Record, error) {
+	k, err := key(e.Subject)
+	if err != nil {
+		return media.Record{}, err
+	}
+	fields, err := fresh(e)
+	if err != nil {
+		return media.Record{}, err
+	}
+	return r.write(ctx, "put", k, func(there *Document) (*Document, error) {
+		now := r.now(there)
+		d := &Document{ID: e.ID, Fields: maps.Clone(fields)}
+		d.Fields["createdAt"], d.Fields["updatedAt"] = now, now
+		if there != nil {
+			d.Raw = there.Raw
+			for k, v := range fields {
+				d.Fields[k] = restored(v, there.Fields[k])
+			}
+			for k, v := range there.Fields {
+				if k != PendingMember && (hidden(k) || k == "createdAt") {
+					d.Fields[k] = v
+				}
+			}
+		}
+		if !e.CreatedAt.IsZero() {
+			d.Fields["createdAt"] = e.CreatedAt.UTC().Truncate(time.Millisecond)
+		}
+		return d, nil
+	})
+}
+
+// Remove removes a record; media.NotFound.
+func (r *Records) Remove(ctx context.Context, s media.Subject) error {
+	k, err := key(s)
+	if err != nil {
+		return err
+	}
+	_, err = r.write(ctx, "remove", k, func(there *Document) (*Document, error) { return nil, same(s.Type, there, "") })
+	return err
+}

@@ -1,0 +1,239 @@
+package livetest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// MongoServer is a server of a test's own on 127.0.0.1 that speaks MongoDB's protocol: FerretDB over SQLite files, built from
+// tools/go.mod. It uses no index, and has no transactions, change streams and Decimal128.
+type MongoServer struct {
+	User, Password string // of a server that asks for them
+
+	dir  string
+	port int
+	bin  string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when cmd has ended
+}
+
+// Mongo starts a server without databases, ended with the test. Anybody may use it.
+func Mongo(t testing.TB) *MongoServer {
+	t.Helper()
+	s := newMongo(t)
+	s.Start(t)
+	return s
+}
+
+// MongoWithPassword starts a server that asks for a user and a password.
+func MongoWithPassword(t testing.TB) *MongoServer {
+	t.Helper()
+	s := newMongo(t)
+	s.User, s.Password = "tests", "p@ss:word/of#tests"
+	s.Start(t)
+	return s
+}
+
+func newMongo(t testing.TB) *MongoServer {
+	t.Helper()
+	bin, err := FerretDB()
+	if err != nil {
+		t.Fatalf("livetest: Mongo: %v", err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &MongoServer{dir: t.TempDir(), port: port, bin: bin}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// ferretDB is the module, at the version that tools/go.mod names.
+const ferretDB = "github.com/FerretDB/FerretDB"
+
+// FerretDB builds the server, once for all test runs: its first build takes a minute. The program wants a file with its version where its
+// sources lie, which the module's archive does not have: so it is built from a copy.
+func FerretDB() (string, error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	sum, err := os.ReadFile(filepath.Join(root, "tools", "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.Sum256(sum)
+	dir, err := cacheFolder("ferretdb-" + hex.EncodeToString(hash[:6]))
+	if err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(dir + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	path := filepath.Join(dir, "ferretdb")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	modfile, err := copyFerretDB(root, dir, sum)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-modfile="+modfile, "-buildvcs=false", "-tags=ferretdb_no_postgresql", "-o", path+".new", ferretDB+"/cmd/ferretdb")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ferretdb: %w\n%s", err, out)
+	}
+	return path, os.Rename(path+".new", path)
+}
+
+// copyFerretDB copies the module's sources into a folder, and writes a go.mod that builds from there with what tools/go.sum allows.
+func copyFerretDB(root, dir string, sum []byte) (modfile string, err error) {
+	list := exec.Command("go", "mod", "download", "-modfile=tools/go.mod", ferretDB)
+	list.Dir = root
+	if out, err := list.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go mod download: %w\n%s", err, out)
+	}
+	list = exec.Command("go", "list", "-modfile=tools/go.mod", "-m", "-f", "{{.Version}} {{.Dir}}", ferretDB)
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		return "", fmt.Errorf("go list: %w", err)
+	}
+	version, from, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	sources := filepath.Join(dir, "src")
+	if err := os.RemoveAll(sources); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(sources, os.DirFS(from)); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(sources, "build", "version", "version.txt"), []byte(version+"\n"), 0o644); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "tools", "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	modfile = filepath.Join(dir, "go.mod")
+	text = fmt.Appendf(text, "\nreplace %s => %s\n", ferretDB, sources)
+	return modfile, errors.Join(os.WriteFile(modfile, text, 0o644), os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
+}
+
+// Addr is host:port.
+func (s *MongoServer) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+// URI is what MONGODB_URI takes to use a database of the server.
+func (s *MongoServer) URI(database string) string { return s.URIAt(s.Addr(), database) }
+
+// URIAt is URI through a proxy at an address.
+func (s *MongoServer) URIAt(addr, database string) string {
+	u := url.URL{Scheme: "mongodb", Host: addr, Path: "/" + database}
+	if s.User != "" {
+		u.User = url.UserPassword(s.User, s.Password)
+		u.RawQuery = "authSource=admin"
+	}
+	return u.String()
+}
+
+// Start starts the server again after Kill, with the same data on the same port, and waits until it answers.
+func (s *MongoServer) Start(t testing.TB) {
+	t.Helper()
+	if err := s.Launch(); err != nil {
+		t.Fatalf("livetest: Mongo: %v", err)
+	}
+}
+
+// Launch is Start for goroutines that may not fail a test.
+func (s *MongoServer) Launch() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil {
+		return errors.New("it runs already")
+	}
+	var out output
+	args := []string{
+		"--handler=sqlite", "--sqlite-url=file:" + s.dir + "/", "--state-dir=" + s.dir, "--listen-addr=" + s.Addr(), "--debug-addr=-",
+		"--telemetry=disable", "--log-level=error",
+	}
+	if s.User != "" {
+		args = append(args, "--test-enable-new-auth", "--setup-database=admin", "--setup-username="+s.User, "--setup-password="+s.Password)
+	}
+	cmd := exec.Command(s.bin, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &out
+	cmd.Env = []string{"HOME=" + s.dir, "TMPDIR=" + s.dir} // FERRETDB_… would change it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // ended by a signal of ours; else the dial below says so
+	}()
+	s.cmd, s.done = cmd, done
+	limit := time.NewTimer(startLimit)
+	defer limit.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if conn, err := net.DialTimeout("tcp", s.Addr(), time.Second); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-done:
+			s.cmd = nil
+			return fmt.Errorf("it ended: %s", out.String())
+		case <-limit.C:
+			return fmt.Errorf("it does not answer: %s", out.String())
+		}
+	}
+}
+
+// Kill ends the server with SIGKILL and waits until it has gone. Its data stay.
+func (s *MongoServer) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill() // already gone is as good
+	<-s.done
+	s.cmd = nil
+}
+
+// Pause stops the server from answering while its connections stay, as a host that swallows packets does; Continue ends that.
+func (s *MongoServer) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+
+// Continue lets a paused server go on.
+func (s *MongoServer) Continue(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+
+func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		t.Fatal("livetest: Mongo does not run")
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("livetest: Mongo: %v", err)
+	}
+}
