@@ -2,9 +2,11 @@ package livetest
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -19,17 +21,20 @@ import (
 )
 
 // MongoServer is a server of a test's own on 127.0.0.1 that speaks MongoDB's protocol: FerretDB over SQLite files, built from
-// tools/go.mod. It uses no index, and has no transactions, change streams and Decimal128.
+// tools/go.mod, behind a queue that lets it do one write at a time. It uses no index, and has no transactions, change streams and
+// Decimal128.
 type MongoServer struct {
 	User, Password string // of a server that asks for them
 
 	dir  string
-	port int
+	port int // of the queue
+	back int // of FerretDB itself
 	bin  string
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when cmd has ended
+	queue *writeQueue
 }
 
 // Mongo starts a server without databases, ended with the test. Anybody may use it.
@@ -55,11 +60,12 @@ func newMongo(t testing.TB) *MongoServer {
 	if err != nil {
 		t.Fatalf("livetest: Mongo: %v", err)
 	}
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
+	s := &MongoServer{dir: t.TempDir(), bin: bin}
+	for _, port := range []*int{&s.port, &s.back} {
+		if *port, err = freePort(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s := &MongoServer{dir: t.TempDir(), port: port, bin: bin}
 	t.Cleanup(s.Kill)
 	return s
 }
@@ -140,6 +146,8 @@ func copyFerretDB(root, dir string, sum []byte) (modfile string, err error) {
 // Addr is host:port.
 func (s *MongoServer) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
+func (s *MongoServer) behind() string { return "127.0.0.1:" + strconv.Itoa(s.back) }
+
 // URI is what MONGODB_URI takes to use a database of the server.
 func (s *MongoServer) URI(database string) string { return s.URIAt(s.Addr(), database) }
 
@@ -170,7 +178,7 @@ func (s *MongoServer) Launch() error {
 	}
 	var out output
 	args := []string{
-		"--handler=sqlite", "--sqlite-url=file:" + s.dir + "/", "--state-dir=" + s.dir, "--listen-addr=" + s.Addr(), "--debug-addr=-",
+		"--handler=sqlite", "--sqlite-url=file:" + s.dir + "/", "--state-dir=" + s.dir, "--listen-addr=" + s.behind(), "--debug-addr=-",
 		"--telemetry=disable", "--log-level=error",
 	}
 	if s.User != "" {
@@ -194,8 +202,9 @@ func (s *MongoServer) Launch() error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if conn, err := net.DialTimeout("tcp", s.Addr(), time.Second); err == nil {
-			return conn.Close()
+		if conn, err := net.DialTimeout("tcp", s.behind(), time.Second); err == nil {
+			s.queue, err = newWriteQueue(s.Addr(), s.behind())
+			return errors.Join(err, conn.Close())
 		}
 		select {
 		case <-tick.C:
@@ -218,6 +227,10 @@ func (s *MongoServer) Kill() {
 	_ = s.cmd.Process.Kill() // already gone is as good
 	<-s.done
 	s.cmd = nil
+	if s.queue != nil {
+		s.queue.close()
+		s.queue = nil
+	}
 }
 
 // Pause stops the server from answering while its connections stay, as a host that swallows packets does; Continue ends that.
@@ -236,4 +249,133 @@ func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("livetest: Mongo: %v", err)
 	}
+}
+
+// writeQueue stands before FerretDB and lets one write at a time through. MongoDB changes a single document atomically; FerretDB looks for
+// it, and then changes it by its id alone: of two writers with a condition that only one can meet both would.
+type writeQueue struct {
+	listener net.Listener
+	to       string
+	writing  sync.Mutex
+	all      sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+func newWriteQueue(at, to string) (*writeQueue, error) {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, err
+	}
+	q := &writeQueue{listener: l, to: to, conns: map[net.Conn]struct{}{}}
+	q.all.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			q.all.Go(func() { q.serve(client) })
+		}
+	})
+	return q, nil
+}
+
+// serve passes on questions and answers, one after the other, as drivers send them.
+func (q *writeQueue) serve(client net.Conn) {
+	defer q.drop(client)
+	if !q.keep(client) {
+		return
+	}
+	server, err := net.Dial("tcp", q.to)
+	if err != nil {
+		return
+	}
+	defer q.drop(server)
+	if !q.keep(server) {
+		return
+	}
+	for {
+		question, err := message(client)
+		if err != nil {
+			return
+		}
+		answer, err := q.exchange(server, question)
+		if err != nil {
+			return
+		}
+		if _, err := client.Write(answer); err != nil {
+			return
+		}
+	}
+}
+
+func (q *writeQueue) exchange(server net.Conn, question []byte) (answer []byte, err error) {
+	if writes(question) {
+		q.writing.Lock()
+		defer q.writing.Unlock()
+	}
+	if _, err := server.Write(question); err != nil {
+		return nil, err
+	}
+	return message(server)
+}
+
+// message reads one message of the wire protocol: its length comes first, 32 bits, least byte first.
+func message(from io.Reader) ([]byte, error) {
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(from, head); err != nil {
+		return nil, err
+	}
+	size := binary.LittleEndian.Uint32(head)
+	if size < 16 || size > 64<<20 {
+		return nil, fmt.Errorf("a message of %d bytes", size)
+	}
+	whole := append(head, make([]byte, size-4)...)
+	_, err := io.ReadFull(from, whole[4:])
+	return whole, err
+}
+
+// writes reports whether an OP_MSG is a write: the name of the first member of its body is the command's.
+func writes(question []byte) bool {
+	const body = 16 + 4 + 1 + 4 + 1 // header, flags, kind of section, length of the document, type of its first member
+	if len(question) < body || binary.LittleEndian.Uint32(question[12:]) != 2013 || question[20] != 0 {
+		return false
+	}
+	name, _, _ := strings.Cut(string(question[body:min(len(question), body+32)]), "\x00")
+	switch name {
+	case "insert", "update", "delete", "findAndModify", "createIndexes", "create", "drop":
+		return true
+	}
+	return false
+}
+
+func (q *writeQueue) keep(c net.Conn) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.conns[c] = struct{}{}
+	return true
+}
+
+func (q *writeQueue) drop(c net.Conn) {
+	_ = c.Close()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.conns, c)
+}
+
+// close ends the queue as a server that is killed ends.
+func (q *writeQueue) close() {
+	_ = q.listener.Close()
+	q.mu.Lock()
+	q.closed = true
+	for c := range q.conns {
+		_ = c.Close()
+	}
+	q.mu.Unlock()
+	q.all.Wait()
 }
