@@ -16,29 +16,56 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t testing.TB, source *cachetest.Source, s cachetest.Settings) cachetest.Cache {
+// assetSource is the suite's source as one of assets.
+type assetSource struct {
+	*cachetest.Source[media.AssetID, media.Asset]
+}
+
+func (s assetSource) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	return s.Load(ctx, id)
+}
+
+// assets is a cache of assets for the suite.
+type assets struct{ *cache.Assets }
+
+func (c assets) Read(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	return c.Asset(ctx, id)
+}
+
+type (
+	assetCache = cachetest.Cache[media.AssetID, media.Asset]
+	openAssets = cachetest.Open[media.AssetID, media.Asset]
+)
+
+func options(s cachetest.Settings) cache.Options {
+	return cache.Options{TTL: s.TTL, MissFor: s.MissFor, StaleFor: s.StaleFor, Now: s.Now, Hears: s.Hears, StaleWait: time.Minute}
+}
+
+func open(t testing.TB, source *cachetest.Source[media.AssetID, media.Asset], s cachetest.Settings) assetCache {
 	t.Helper()
-	c, err := cache.NewAssets(source, cache.Options{TTL: s.TTL, MissFor: s.MissFor, StaleFor: s.StaleFor, Now: s.Now, Hears: s.Hears, StaleWait: time.Minute})
+	c, err := cache.NewAssets(assetSource{source}, options(s))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return assets{c}
 }
 
-func TestContract(t *testing.T) {
+func TestAssetsKeepTheContract(t *testing.T) {
 	t.Parallel()
-	cachetest.Run(t, open)
+	cachetest.Run(t, cachetest.Assets(), open)
 }
 
 // through remembers nothing.
-type through struct{ source *cachetest.Source }
+type through struct {
+	*cachetest.Source[media.AssetID, media.Asset]
+}
 
-func (c through) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
-	return c.source.Asset(ctx, id)
+func (c through) Read(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	return c.Load(ctx, id)
 }
 
 func (c through) Lookup(ctx context.Context, id media.AssetID) (media.Asset, bool, error) {
-	a, err := c.source.Asset(ctx, id)
+	a, err := c.Load(ctx, id)
 	return a, false, err
 }
 func (through) Invalidate(media.AssetID) {}
@@ -46,45 +73,47 @@ func (through) Expire()                  {}
 func (through) Close() error             { return nil }
 
 // deaf ignores invalidations.
-type deaf struct{ cachetest.Cache }
+type deaf struct{ assetCache }
 
 func (deaf) Invalidate(media.AssetID) {}
 
 // blind does not look again after an Expire.
-type blind struct{ cachetest.Cache }
+type blind struct{ assetCache }
 
 func (blind) Expire() {}
 
 func TestSuiteFindsBrokenCaches(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		open cachetest.Open
+		open openAssets
 		want map[string]bool
 	}{
 		"one that remembers nothing": {
-			func(_ testing.TB, s *cachetest.Source, _ cachetest.Settings) cachetest.Cache { return through{s} },
+			func(_ testing.TB, s *cachetest.Source[media.AssetID, media.Asset], _ cachetest.Settings) assetCache {
+				return through{s}
+			},
 			map[string]bool{
 				"a second read does not ask the source": true, "NotFound is remembered shortly": true, "500 misses at once ask the source once": true,
 				"with the source away the last known value is given, for so long": true,
 			},
 		},
 		"one deaf to invalidation": {
-			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+			func(t testing.TB, s *cachetest.Source[media.AssetID, media.Asset], o cachetest.Settings) assetCache {
 				return deaf{open(t, s, o)}
 			},
 			map[string]bool{
 				"after Invalidate the source's value is given": true, "Invalidate forgets NotFound": true,
-				"a deleted asset is NotFound once invalidated": true, "a load overtaken by Invalidate is not remembered": true,
+				"what is gone is NotFound once invalidated": true, "a load overtaken by Invalidate is not remembered": true,
 			},
 		},
 		"one blind to missed messages": {
-			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+			func(t testing.TB, s *cachetest.Source[media.AssetID, media.Asset], o cachetest.Settings) assetCache {
 				return blind{open(t, s, o)}
 			},
 			map[string]bool{"after Expire the source's value is given": true, "a load overtaken by Expire is not remembered": true},
 		},
 		"one that trusts a bus that is down": {
-			func(t testing.TB, s *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+			func(t testing.TB, s *cachetest.Source[media.AssetID, media.Asset], o cachetest.Settings) assetCache {
 				o.Hears = nil
 				return open(t, s, o)
 			},
@@ -94,12 +123,12 @@ func TestSuiteFindsBrokenCaches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found := 0
-			for _, p := range cachetest.Promises() {
+			for _, p := range cachetest.Promises(cachetest.Assets()) {
 				if !c.want[p.Name] {
 					continue
 				}
 				found++
-				if p.Check(t, c.open) == nil {
+				if p.Check(t, cachetest.Assets(), c.open) == nil {
 					t.Errorf("%q was not found broken", p.Name)
 				}
 			}

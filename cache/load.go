@@ -9,22 +9,22 @@ import (
 )
 
 // load is one question to the source, shared by everyone who asks the same meanwhile.
-type load struct {
+type load[V any] struct {
 	began time.Time
 	era   uint64
 	done  chan struct{}
 	stale bool // invalidated meanwhile: not remembered. Under mu
-	asset media.Asset
+	value V
 	known bool
 	err   error
 }
 
 // fetch asks the source, together with all who ask the same, since what the caller saw remembered (nil: nothing) will not do. With an
 // old value to fall back on it does not wait long, nor does it fail.
-func (c *Assets) fetch(ctx context.Context, id media.AssetID, saw, old *entry, now time.Time) (a media.Asset, known bool, err error) {
-	l := c.join(ctx, id, saw, now)
+func (c *Lookups[K, V]) fetch(ctx context.Context, k K, saw, old *entry[V], now time.Time) (v V, known bool, err error) {
+	l := c.join(ctx, k, saw, now)
 	if l == nil {
-		return c.ask(ctx, id)
+		return c.tier.Lookup(ctx, k)
 	}
 	var enough <-chan time.Time
 	if old != nil {
@@ -35,44 +35,44 @@ func (c *Assets) fetch(ctx context.Context, id media.AssetID, saw, old *entry, n
 	select {
 	case <-l.done:
 		if l.err != nil && old != nil && media.KindOf(l.err) != media.NotFound {
-			return old.asset, true, nil
+			return old.value, true, nil
 		}
-		return l.asset, l.known, l.err
+		return l.value, l.known, l.err
 	case <-enough:
-		return old.asset, true, nil
+		return old.value, true, nil
 	case <-ctx.Done():
-		return media.Asset{}, false, fmt.Errorf("cache: asset %s: %w", id, ctx.Err())
+		return v, false, fmt.Errorf("cache: %s: %v: %w", c.use.Name, k, ctx.Err())
 	}
 }
 
 // join takes part in the load under way, or begins one. It goes on when whoever began it leaves. Nil: the cache is closed.
-func (c *Assets) join(ctx context.Context, id media.AssetID, saw *entry, now time.Time) *load {
+func (c *Lookups[K, V]) join(ctx context.Context, k K, saw *entry[V], now time.Time) *load[V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l, ok := c.loads[id]; ok {
+	if l, ok := c.loads[k]; ok {
 		return l
 	}
-	if e, ok := c.entries.Get(id); ok && e != saw && e.era == c.era.Load() { // a load has ended since the caller looked
-		l := &load{began: e.loaded, done: make(chan struct{}), asset: e.asset, known: true, err: e.err}
+	if e, ok := c.entries.Get(k); ok && e != saw && e.era == c.era.Load() { // a load has ended since the caller looked
+		l := &load[V]{began: e.loaded, done: make(chan struct{}), value: e.value, known: true, err: e.err}
 		close(l.done)
 		return l
 	}
 	if c.closed {
 		return nil
 	}
-	l := &load{began: now, era: c.era.Load(), done: make(chan struct{})}
-	c.loads[id] = l
+	l := &load[V]{began: now, era: c.era.Load(), done: make(chan struct{})}
+	c.loads[k] = l
 	c.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LoadWait)
 		defer cancel()
-		l.asset, l.known, l.err = c.ask(ctx, id)
-		c.finish(id, l)
+		l.value, l.known, l.err = c.tier.Lookup(ctx, k)
+		c.finish(k, l)
 	})
 	return l
 }
 
 // finish remembers what a load brought, unless it was overtaken by an invalidation.
-func (c *Assets) finish(id media.AssetID, l *load) {
+func (c *Lookups[K, V]) finish(k K, l *load[V]) {
 	defer close(l.done)
 	missing := l.err != nil && media.KindOf(l.err) == media.NotFound
 	c.say(l.err, missing)
@@ -81,16 +81,16 @@ func (c *Assets) finish(id media.AssetID, l *load) {
 	if l.stale {
 		return
 	}
-	delete(c.loads, id)
+	delete(c.loads, k)
 	switch {
-	case l.err == nil && l.asset.State == media.Uploading:
-		c.entries.Delete(id)
+	case l.err == nil && !c.use.Keep(l.value):
+		c.entries.Delete(k)
 	case l.err == nil:
-		c.entries.Set(id, &entry{asset: l.asset, loaded: l.began, era: l.era})
+		c.entries.Set(k, &entry[V]{value: l.value, loaded: l.began, era: l.era})
 	case missing:
-		c.entries.Set(id, &entry{err: l.err, loaded: l.began, era: l.era})
+		c.entries.Set(k, &entry[V]{err: l.err, loaded: l.began, era: l.era})
 	default:
-		if e, ok := c.entries.Get(id); ok {
+		if e, ok := c.entries.Get(k); ok {
 			retry := c.o.Now().Add(retryAfter)
 			e.retryAt.Store(&retry)
 			e.ahead.Store(false)
@@ -99,14 +99,14 @@ func (c *Assets) finish(id media.AssetID, l *load) {
 }
 
 // say tells once that the source fails, and once that it is back.
-func (c *Assets) say(err error, missing bool) {
+func (c *Lookups[K, V]) say(err error, missing bool) {
 	if err != nil && !missing {
 		if !c.away.Swap(true) {
-			c.o.Logger.Warn("assets cannot be looked up; what is remembered goes on being served", "error", err)
+			c.o.Logger.Warn("lookups fail; what is remembered goes on being served", "of", c.use.Name, "error", err)
 		}
 		return
 	}
 	if c.away.Load() && c.away.Swap(false) {
-		c.o.Logger.Info("assets are looked up again")
+		c.o.Logger.Info("lookups are answered again", "of", c.use.Name)
 	}
 }

@@ -4,6 +4,7 @@ package memory
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/maypok86/otter/v2"
 )
@@ -12,12 +13,19 @@ import (
 // see what was deleted.
 type Map[K comparable, V any] struct{ entries *otter.Cache[K, V] }
 
-// New makes a map of at most size entries; it must be positive.
-func New[K comparable, V any](size int) (*Map[K, V], error) {
+// New makes a map of at most size entries, or, with weigh, of entries that weigh so much together; one counts as 1 at least. The size must
+// be positive. What weighs more by itself is not kept.
+func New[K comparable, V any](size int, weigh func(K, V) int) (*Map[K, V], error) {
 	if size <= 0 {
 		return nil, fmt.Errorf("cache memory: a size of %d", size)
 	}
-	entries, err := otter.New(&otter.Options[K, V]{MaximumSize: size})
+	o := &otter.Options[K, V]{MaximumSize: size}
+	if weigh != nil {
+		o = &otter.Options[K, V]{MaximumWeight: uint64(size), Weigher: func(k K, v V) uint32 {
+			return uint32(min(max(weigh(k, v), 1), math.MaxInt32)) //nolint:gosec // within bounds
+		}}
+	}
+	entries, err := otter.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("cache memory: %w", err)
 	}

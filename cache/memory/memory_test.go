@@ -8,10 +8,10 @@ import (
 
 func TestMap(t *testing.T) {
 	t.Parallel()
-	if _, err := memory.New[int, int](0); err == nil {
+	if _, err := memory.New[int, int](0, nil); err == nil {
 		t.Error("a size of 0 is accepted")
 	}
-	m, err := memory.New[int, int](100)
+	m, err := memory.New[int, int](100, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,13 @@ const Media = "media"
 // Assets remembers the assets of a source for every node. Those that are still uploading are not kept.
 type Assets struct {
 	tier   *Tier
-	source cache.Source
+	source cache.AssetSource
 }
 
-var _ cache.Tier = (*Assets)(nil)
+var _ cache.Tier[media.AssetID, media.Asset] = (*Assets)(nil)
 
 // Assets puts the tier in front of a source of assets.
-func (t *Tier) Assets(source cache.Source) *Assets { return &Assets{tier: t, source: source} }
+func (t *Tier) Assets(source cache.AssetSource) *Assets { return &Assets{tier: t, source: source} }
 
 // Asset gives an asset from Redis or from the source.
 func (a *Assets) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {

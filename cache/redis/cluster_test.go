@@ -94,14 +94,14 @@ const (
 )
 
 // newNode starts a node, and waits until it hears the others.
-func newNode(t testing.TB, url string, source cache.Source, o redis.Options) *node {
+func newNode(t testing.TB, url string, source cache.AssetSource, o redis.Options) *node {
 	t.Helper()
 	n := start(t, url, source, o)
 	livetest.Until(t, 5*time.Second, "the node hears", func() bool { return n.tier.Hears(time.Now()) })
 	return n
 }
 
-func start(t testing.TB, url string, source cache.Source, o redis.Options) *node {
+func start(t testing.TB, url string, source cache.AssetSource, o redis.Options) *node {
 	t.Helper()
 	n := &node{log: &lines{}}
 	o.Logger = slog.New(slog.NewTextHandler(n.log, nil))
@@ -145,7 +145,7 @@ func (n *node) changed(ctx context.Context, id media.AssetID) error {
 // patient is for tests of other things than how long a node waits: on a busy machine 50 ms pass without an answer.
 var patient = redis.Options{Wait: 5 * time.Second}
 
-func three(t testing.TB, url string, source cache.Source, o redis.Options) []*node {
+func three(t testing.TB, url string, source cache.AssetSource, o redis.Options) []*node {
 	t.Helper()
 	nodes := make([]*node, 3)
 	for i := range nodes {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -23,57 +24,85 @@ type names struct{ n atomic.Int64 }
 
 func (n *names) next() string { return fmt.Sprintf("test-%d", n.n.Add(1)) }
 
+// assetSource is the suite's source as one of assets.
+type assetSource struct {
+	*cachetest.Source[media.AssetID, media.Asset]
+}
+
+func (s assetSource) Asset(ctx context.Context, id media.AssetID) (media.Asset, error) {
+	return s.Load(ctx, id)
+}
+
+// memory is what remembers before Redis.
+type memory[K comparable, V any] interface {
+	Lookup(ctx context.Context, k K) (v V, known bool, err error)
+	Invalidate(k K)
+	Expire()
+	Close() error
+}
+
 // tiered is memory in front of Redis.
-type tiered struct {
-	*cache.Assets
-	t    testing.TB
-	tier *Tier
+type tiered[K comparable, V any] struct {
+	memory[K, V]
+	forget func(ctx context.Context, k K) error
+	t      testing.TB
+	tier   *Tier
 }
 
-func (c *tiered) Invalidate(id media.AssetID) {
-	c.Forgotten(id)
-	c.Assets.Invalidate(id)
+func (c *tiered[K, V]) Read(ctx context.Context, k K) (V, error) {
+	v, _, err := c.Lookup(ctx, k)
+	return v, err
 }
 
-func (c *tiered) Forgotten(id media.AssetID) {
-	if err := c.tier.Forget(context.WithoutCancel(c.t.Context()), Media, id.String()); err != nil {
+func (c *tiered[K, V]) Invalidate(k K) {
+	c.Forgotten(k)
+	c.memory.Invalidate(k)
+}
+
+func (c *tiered[K, V]) Forgotten(k K) {
+	if err := c.forget(context.WithoutCancel(c.t.Context()), k); err != nil {
 		c.t.Errorf("Forget: %v", err)
 	}
 }
 
-func (c *tiered) Close() error {
-	err := c.Assets.Close()
-	if cerr := c.tier.Close(); err == nil {
-		err = cerr
+func (c *tiered[K, V]) Close() error { return errors.Join(c.memory.Close(), c.tier.Close()) }
+
+func openTier(t testing.TB, s *livetest.RedisServer, n *names, spoil func(*Tier)) *Tier {
+	t.Helper()
+	tier, err := Open(s.URL(), Options{Namespace: n.next(), Wait: 10 * time.Second, Lease: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return err
+	if spoil != nil {
+		spoil(tier)
+	}
+	return tier
 }
 
-// overRedis opens caches whose tier is changed by spoil.
-func overRedis(s *livetest.RedisServer, n *names, spoil func(*Tier)) cachetest.Open {
-	return func(t testing.TB, source *cachetest.Source, o cachetest.Settings) cachetest.Cache {
+func optionsOf(o cachetest.Settings) cache.Options {
+	return cache.Options{
+		TTL: o.TTL, MissFor: o.MissFor, StaleFor: o.StaleFor, Now: o.Now, Hears: o.Hears, StaleWait: time.Minute, LoadWait: time.Minute,
+	}
+}
+
+// assetsOverRedis opens caches whose tier is changed by spoil.
+func assetsOverRedis(s *livetest.RedisServer, n *names, spoil func(*Tier)) cachetest.Open[media.AssetID, media.Asset] {
+	return func(t testing.TB, source *cachetest.Source[media.AssetID, media.Asset], o cachetest.Settings) cachetest.Cache[media.AssetID, media.Asset] {
 		t.Helper()
-		tier, err := Open(s.URL(), Options{Namespace: n.next(), Wait: 10 * time.Second, Lease: 10 * time.Second})
+		tier := openTier(t, s, n, spoil)
+		c, err := cache.NewAssets(tier.Assets(assetSource{source}), optionsOf(o))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if spoil != nil {
-			spoil(tier)
-		}
-		c, err := cache.NewAssets(tier.Assets(source), cache.Options{
-			TTL: o.TTL, MissFor: o.MissFor, StaleFor: o.StaleFor, Now: o.Now, Hears: o.Hears, StaleWait: time.Minute, LoadWait: time.Minute,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &tiered{c, t, tier}
+		forget := func(ctx context.Context, id media.AssetID) error { return tier.Forget(ctx, Media, id.String()) }
+		return &tiered[media.AssetID, media.Asset]{c, forget, t, tier}
 	}
 }
 
-func TestContractOverRedis(t *testing.T) {
+func TestAssetsOverRedisKeepTheContract(t *testing.T) {
 	t.Parallel()
 	s := livetest.Redis(t)
-	cachetest.Run(t, overRedis(s, new(names), nil))
+	cachetest.Run(t, cachetest.Assets(), assetsOverRedis(s, new(names), nil))
 }
 
 func TestSuiteFindsBrokenTiers(t *testing.T) {
@@ -94,8 +123,8 @@ func TestSuiteFindsBrokenTiers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, p := range cachetest.Promises() {
-				if p.Name == c.promise && p.Check(t, overRedis(s, n, c.spoil)) == nil {
+			for _, p := range cachetest.Promises(cachetest.Assets()) {
+				if p.Name == c.promise && p.Check(t, cachetest.Assets(), assetsOverRedis(s, n, c.spoil)) == nil {
 					t.Errorf("%q was not found broken", p.Name)
 				}
 			}

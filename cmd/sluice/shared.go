@@ -90,7 +90,7 @@ func (s *shared) buses() []bus {
 }
 
 // source is what memory asks.
-func (s *shared) source(books *catalogue.Catalogue) cache.Source {
+func (s *shared) source(books *catalogue.Catalogue) cache.AssetSource {
 	if s.tier != nil {
 		return s.tier.Assets(books)
 	}
