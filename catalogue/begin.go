@@ -62,6 +62,7 @@ func (c *Catalogue) fresh(a media.Asset) (*row, error) {
 		a.StoredAt = now
 	}
 	a.AccessCount, a.BytesServed = 0, 0
+	a.ContentID, a.PlaceID, a.Also = media.AssetID{}, media.AssetID{}, nil
 	a.LastAccessedAt = moment(0)
 	if a.Type == "" {
 		a.Type = media.TypeOf(a.MIMEType)
@@ -78,9 +79,9 @@ const insertGrant = `INSERT INTO grants (grant_id, asset_id, used_at) VALUES ($1
 func (c *Catalogue) insert(ctx context.Context, r *row, quota int64) (also []media.AssetID, err error) {
 	err = c.write(ctx, Ordinary, func(tx Tx) error {
 		also = also[:0]
-		placed := r.State.Finished() && !r.Upload.Partial
-		if placed {
-			if err := c.lockProducts(ctx, tx, r.Placement); err != nil {
+		w, s := c.work(tx), &standing{row: *r}
+		if s.stands() {
+			if err := w.lock(ctx, products(r.Placement)...); err != nil {
 				return err
 			}
 		}
@@ -95,12 +96,12 @@ func (c *Catalogue) insert(ctx context.Context, r *row, quota int64) (also []med
 				return err
 			}
 		}
-		if placed {
-			var err error
-			if also, err = c.place(ctx, tx, r.Asset); err != nil {
+		if s.stands() {
+			if err := w.put(ctx, s, spot{r.HomeID(), r.Placement}); err != nil {
 				return err
 			}
 		}
+		also = w.told
 		crash.At("catalogue: begin before commit")
 		return nil
 	})

@@ -26,6 +26,8 @@ var (
 	_ playback.Assets  = (*catalogue.Catalogue)(nil)
 	_ analytics.Counts = (*catalogue.Catalogue)(nil)
 	_ curation.Shelf   = catalogue.Shelf{}
+	_ curation.Places  = (*catalogue.Catalogue)(nil)
+	_ curation.Intents = (*catalogue.Catalogue)(nil)
 )
 
 // broken is SQLite with a fault: what the suite must find out.
@@ -130,7 +132,7 @@ func TestTheSuiteFindsBrokenEngines(t *testing.T) {
 		{"a claim is taken over", "who claims a request first acts, and others are told so", broken{rewrite: replace("WHERE replays.made_at < $5 OR", "WHERE TRUE OR replays.made_at < $5 OR")}},
 		{"answers are for ever", "an answer is kept byte for byte, for a day", broken{rewrite: replace("replays.made_at < $5 OR", "$5 < 0 OR")}},
 		{"grants are forgotten", "an upload grant opens one upload, ever", broken{rewrite: replace("INSERT INTO grants", "INSERT OR REPLACE INTO grants")}},
-		{"the next image is any", "deleting the main image promotes the next by position", broken{rewrite: replace("ORDER BY position, created_at", "ORDER BY created_at")}},
+		{"the next image is any", "deleting the main image promotes the next by position", broken{rewrite: replace("ORDER BY position, created_at, id", "ORDER BY created_at, id")}},
 		{"pages overlap", "each sort pages through all, once, in order", broken{rewrite: replace("a.id) > (", "a.id) >= (")}},
 		{"the id does not break ties", "each sort pages through all, once, in order", broken{rewrite: replace("a.size DESC, a.id DESC", "a.size DESC, a.id")}},
 		{"room is not given back", "doom gives the room back, once", broken{rewrite: replace("owners.used_bytes + excluded.used_bytes", "owners.used_bytes + MAX(0, excluded.used_bytes)")}},

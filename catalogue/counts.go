@@ -15,6 +15,7 @@ import (
 type texts struct {
 	Dialect
 	keys, bump, spread, deny, noted, note string
+	held, spots, wanted, empty            string
 }
 
 func writeTexts(d Dialect) texts {
@@ -36,6 +37,10 @@ func writeTexts(d Dialect) texts {
 		note: `INSERT INTO views (asset_id, session, viewed_at, counted, noted_at)
 			SELECT t.asset, t.session, t.at, t.counted, $2 FROM ` + d.Views + ` WHERE TRUE
 			ON CONFLICT (asset_id, session, viewed_at) DO UPDATE SET counted = excluded.counted`,
+		held:   `SELECT ` + columns + ` FROM assets a WHERE a.id IN (` + d.IDs + `) AND (a.doomed_at = 0 OR a.kept)`,
+		spots:  selectSpots(`p.asset_id IN (` + d.IDs + `)`),
+		wanted: `SELECT DISTINCT asset_id FROM trash WHERE asset_id IN (` + d.IDs + `)`,
+		empty:  `DELETE FROM trash WHERE id IN (` + d.IDs + `)`,
 	}
 }
 
@@ -75,7 +80,7 @@ func (c *Catalogue) Count(ctx context.Context, journal string, b media.Batch) er
 // which makes what they decide about views exact, and cannot wait for each other in a circle.
 func (c *Catalogue) add(ctx context.Context, tx Tx, b media.Batch) error {
 	if c.texts.Hold != "" {
-		if err := tx.Later(ctx, c.texts.Hold, string(assetJSON(b))); err != nil {
+		if err := tx.Later(ctx, c.texts.Hold, assetJSON(b)); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 // Engine is one database. Its errors are media errors where the caller can do something about them: Unavailable with RetryAfter when the
 // database is away or too busy, Full when its disk is full, Conflict for a broken constraint.
 //
-// Arguments and scanned values are string, int64, bool, []byte (nil is NULL) and media.AssetID; texts use $n.
+// Arguments and scanned values are string, int64, bool, []byte and media.AssetID, arguments also nil for NULL; texts use $n.
 type Engine interface {
 	// Dialect gives the texts that differ between engines.
 	Dialect() Dialect
@@ -71,6 +71,7 @@ type Dialect struct {
 	Tallies  string // a source of rows t(asset, hour, views, bytes, last) out of the JSON in $1, see Count
 	Views    string // a source of rows t(asset, session, at, counted) out of the JSON in $1, see Count
 	Keys     string // a subquery giving the strings of the JSON array in $2
+	IDs      string // a subquery giving the ids of the JSON array in $1, which has them in hex
 	Greatest string // the function that gives the larger of two values
 	Hold     string // a statement that locks the rows of the assets in the JSON array in $1, in order; "" where there is one writer only
 	Lock     string // a statement that locks the name in $1 until the commit; "" where there is one writer only
@@ -93,4 +94,27 @@ func queryOne(ctx context.Context, q Querier, text string, args []any, dest ...a
 		err = cerr
 	}
 	return found && err == nil, err
+}
+
+// readAll reads all rows of an answer.
+func readAll[T any](ctx context.Context, q Querier, text string, args []any, scan func(Rows) (T, error)) ([]T, error) {
+	rows, err := q.Query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	var all []T
+	for rows.Next() {
+		var one T
+		if one, err = scan(rows); err != nil {
+			break
+		}
+		all = append(all, one)
+	}
+	if err == nil {
+		err = rows.Err()
+	}
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	return all, err
 }

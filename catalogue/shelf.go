@@ -27,46 +27,63 @@ func (c *Catalogue) Add(ctx context.Context, a media.Asset) (media.Asset, error)
 	return row, err
 }
 
-const change = `UPDATE assets SET title = $3, filename = $4, is_public = $5, kind = $6, product_id = $7, course_id = $8, lesson_id = $9,
-	module_id = $10, video_type = $11, resource_name = $12, resource_type = $13, alt_text = $14, is_main_image = $15, position = $16,
-	reference_type = $17, reference_id = $18, updated_at = $19, version = version + 1 WHERE id = $1 AND version = $2 AND doomed_at = 0`
-
-// Change changes a row whose Version is version. See curation.Shelf.
+// Change changes a row whose Version is version, and with its placement its home. See curation.Shelf.
 func (c *Catalogue) Change(ctx context.Context, id media.AssetID, version int64, ch media.Change) (media.Asset, error) {
-	var r row
-	var also []media.AssetID
-	err := c.write(ctx, Ordinary, func(tx Tx) error {
-		var err error
-		if r, err = c.load(ctx, tx, id); err != nil {
-			return err
-		}
-		if r.Version != version {
-			return stale()
-		}
-		before := r.Asset
-		if err := apply(&r.Asset, ch); err != nil {
-			return err
-		}
-		r.Version, r.UpdatedAt = r.Version+1, c.stamp()
-		if err := c.lockProducts(ctx, tx, before.Placement, r.Placement); err != nil {
-			return err
-		}
-		p := r.Placement
-		err = c.swap(ctx, tx, change, id, version, r.Title, r.Filename, r.Public, string(p.Kind), p.ProductID, p.CourseID, p.LessonID,
-			p.ModuleID, string(p.VideoType), p.ResourceName, string(p.ResourceType), p.AltText, p.MainImage, int64(p.Position),
-			string(p.Reference.Type), p.Reference.ID, micros(r.UpdatedAt))
+	var after media.Asset
+	err := c.rework(ctx, Ordinary, func(w *work) error {
+		seen, err := c.load(ctx, w.tx, id)
 		if err != nil {
 			return err
 		}
-		also, err = c.replace(ctx, tx, before, r.Asset)
-		return err
+		if seen.Version != version {
+			return stale()
+		}
+		to := seen.Asset
+		if err := apply(&to, ch); err != nil {
+			return err
+		}
+		if err := w.lock(ctx, products(seen.Placement, to.Placement)...); err != nil {
+			return err
+		}
+		s, err := w.one(ctx, id)
+		if err != nil {
+			return err
+		}
+		if s.Version != version {
+			return stale()
+		}
+		s.Title, s.Filename, s.Public, s.changed = to.Title, to.Filename, to.Public, true
+		if s.Placement != to.Placement {
+			if err := w.rehome(ctx, s, to.Placement); err != nil {
+				return err
+			}
+		}
+		if err := w.save(ctx, s); err != nil {
+			return err
+		}
+		after = s.Asset
+		return nil
 	})
-	if err != nil {
-		return media.Asset{}, err
+	return after, err
+}
+
+// rehome moves an asset's home. Who names a place for one that waits to be looked at has looked. One that is to belong nowhere there, and
+// has further places, has the oldest of those for its home.
+func (w *work) rehome(ctx context.Context, s *standing, p media.Placement) error {
+	home := s.find(s.HomeID())
+	further := len(s.places) > 1 || home < 0 && len(s.places) > 0
+	s.Placement, s.Unchecked = p, false
+	switch {
+	case !s.stands() || home < 0 && loose(p) && further:
+		return nil
+	case home >= 0 && loose(p) && further:
+		return w.take(ctx, s, home)
+	case home >= 0:
+		return w.move(ctx, s, home, p)
+	case s.alike(p, media.AssetID{}) >= 0:
+		return standsThere()
 	}
-	c.tell(also...)
-	c.tell(id)
-	return r.Asset, nil
+	return w.put(ctx, s, spot{s.HomeID(), p})
 }
 
 func apply(a *media.Asset, ch media.Change) error {
@@ -91,24 +108,6 @@ func apply(a *media.Asset, ch media.Change) error {
 	return checkAsset(*a)
 }
 
-// replace moves an asset from where it belonged to where it belongs now.
-func (c *Catalogue) replace(ctx context.Context, tx Tx, before, a media.Asset) ([]media.AssetID, error) {
-	if before.Placement == a.Placement || !a.State.Finished() || a.Upload.Partial {
-		return nil, nil
-	}
-	promoted, err := []media.AssetID(nil), error(nil)
-	if before.Placement.Kind == a.Placement.Kind && before.Placement.ProductID == a.Placement.ProductID && before.Placement.MainImage == a.Placement.MainImage {
-		err = tx.Later(ctx, `DELETE FROM `+table(a.Placement.Kind)+` WHERE asset_id = $1`, a.ID)
-	} else {
-		promoted, err = c.displace(ctx, tx, before)
-	}
-	if err != nil {
-		return nil, err
-	}
-	demoted, err := c.place(ctx, tx, a)
-	return append(promoted, demoted...), err
-}
-
 const revoke = `UPDATE assets SET epoch = epoch + 1, version = version + 1, updated_at = $2 WHERE id = $1 AND doomed_at = 0`
 
 // Revoke moves the token epoch on. See curation.Shelf.
@@ -129,45 +128,10 @@ func (c *Catalogue) Revoke(ctx context.Context, id media.AssetID) (media.Asset, 
 	return r.Asset, nil
 }
 
-// Doom hides a row from every read and gives back what it held of the quota; its bytes can then go. media.NotFound when it is missing or
-// doomed before. See uploads.Ledger.
-func (c *Catalogue) Doom(ctx context.Context, id media.AssetID) error { return c.doom(ctx, id, 0) }
+const forget = `DELETE FROM assets WHERE id = $1 AND doomed_at <> 0 AND NOT kept`
 
-const doom = `UPDATE assets SET doomed_at = $2, updated_at = $2, join_key = NULL, version = version + 1
-	WHERE id = $1 AND version = $3 AND reserved_bytes = $4 AND doomed_at = 0`
-
-func (c *Catalogue) doom(ctx context.Context, id media.AssetID, version int64) error {
-	var also []media.AssetID
-	err := c.write(ctx, Freeing, func(tx Tx) error {
-		r, err := c.load(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if version != 0 && r.Version != version {
-			return stale()
-		}
-		if err := c.lockProducts(ctx, tx, r.Placement); err != nil {
-			return err
-		}
-		if err := c.swap(ctx, tx, doom, id, micros(c.stamp()), r.Version, r.reserved); err != nil {
-			return err
-		}
-		if err := c.reserve(ctx, tx, r.Asset, -r.reserved, 0); err != nil {
-			return err
-		}
-		also, err = c.displace(ctx, tx, r.Asset)
-		return err
-	})
-	if err == nil {
-		c.tell(also...)
-		c.tell(id)
-	}
-	return err
-}
-
-const forget = `DELETE FROM assets WHERE id = $1 AND doomed_at <> 0`
-
-// Forget removes a doomed row; nil when it has gone before. A row that is not doomed is media.Conflict: its bytes may still be wanted.
+// Forget removes a doomed row; nil when it has gone before. A row that is not doomed, or is kept by the trash, is media.Conflict: its bytes
+// may still be wanted.
 func (c *Catalogue) Forget(ctx context.Context, id media.AssetID) error {
 	return c.write(ctx, Freeing, func(tx Tx) error {
 		n, err := tx.Exec(ctx, forget, id)

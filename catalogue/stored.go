@@ -93,17 +93,17 @@ func (c *Catalogue) Stored(ctx context.Context, id media.AssetID, o media.Object
 		if r, err = c.load(ctx, tx, id); err != nil || r.State != media.Uploading {
 			return err
 		}
-		before := r
-		r.stored(o, mime, sum, c.stamp())
-		if err := c.settleStored(ctx, tx, before, r); err != nil {
+		before, w := r, c.work(tx)
+		r.stored(o, mime, sum, w.now)
+		if err := w.settleStored(ctx, before, r); err != nil {
 			return err
 		}
-		if !r.Upload.Partial {
-			if also, err = c.place(ctx, tx, r.Asset); err != nil {
+		if s := (&standing{row: r}); s.stands() {
+			if err := w.put(ctx, s, spot{r.HomeID(), r.Placement}); err != nil {
 				return err
 			}
 		}
-		moved = true
+		also, moved = w.told, true
 		crash.At("catalogue: stored before commit")
 		return nil
 	})
@@ -135,16 +135,16 @@ func (r *row) stored(o media.Object, mime string, sum []byte, now time.Time) {
 }
 
 // settleStored writes the row and what it holds of the quota. The bytes are there: the quota was asked before, not now.
-func (c *Catalogue) settleStored(ctx context.Context, tx Tx, before, r row) error {
-	if err := c.lockProducts(ctx, tx, r.Placement); err != nil {
+func (w *work) settleStored(ctx context.Context, before, r row) error {
+	if err := w.lock(ctx, products(r.Placement)...); err != nil {
 		return err
 	}
-	err := c.swap(ctx, tx, storedUpdate, r.ID, r.Size, r.MIMEType, string(r.Type), r.SHA256, r.Key, micros(r.UpdatedAt),
+	err := w.c.swap(ctx, w.tx, storedUpdate, r.ID, r.Size, r.MIMEType, string(r.Type), r.SHA256, r.Key, micros(r.UpdatedAt),
 		r.Placement.MainImage, before.Version, before.reserved)
 	if err != nil {
 		return err
 	}
-	return c.reserve(ctx, tx, r.Asset, r.reserved-before.reserved, 0)
+	return w.c.reserve(ctx, w.tx, r.Asset, r.reserved-before.reserved, 0)
 }
 
 const settle = `UPDATE assets SET state = 'ready', sha256 = $2, version = version + 1, updated_at = $3

@@ -145,7 +145,7 @@ func offerJSON(offers []offer) []byte {
 }
 
 // assetJSON writes the ids of the assets in a batch, each once and in order.
-func assetJSON(b media.Batch) []byte {
+func assetJSON(b media.Batch) string {
 	ids := make([]media.AssetID, 0, len(b.Tallies)+len(b.Views))
 	for _, t := range b.Tallies {
 		ids = append(ids, t.Asset)
@@ -153,6 +153,12 @@ func assetJSON(b media.Batch) []byte {
 	for _, v := range b.Views {
 		ids = append(ids, v.Asset)
 	}
+	return idJSON(ids)
+}
+
+// idJSON writes ids as ["hex id",…], each once.
+func idJSON(ids []media.AssetID) string {
+	ids = slices.Clone(ids)
 	slices.SortFunc(ids, func(x, y media.AssetID) int { return bytes.Compare(x[:], y[:]) })
 	ids = slices.Compact(ids)
 	list := make([]byte, 0, 2+len(ids)*36)
@@ -163,5 +169,5 @@ func assetJSON(b media.Batch) []byte {
 		}
 		list = append(hex.AppendEncode(append(list, '"'), id[:]), '"')
 	}
-	return append(list, ']')
+	return string(append(list, ']'))
 }

@@ -29,9 +29,9 @@ func (c *Catalogue) Open(ctx context.Context, owner string) iter.Seq2[media.Asse
 	return c.walk(ctx, `a.state = 'uploading' AND a.doomed_at = 0 AND a.owner = $3`, true, owner)
 }
 
-// Doomed walks doomed rows, oldest first. See uploads.Ledger.
+// Doomed walks doomed rows that the trash does not keep, oldest first. See uploads.Ledger.
 func (c *Catalogue) Doomed(ctx context.Context) iter.Seq2[media.Asset, error] {
-	return c.walk(ctx, `a.doomed_at <> 0`, false)
+	return c.walk(ctx, `a.doomed_at <> 0 AND NOT a.kept`, false)
 }
 
 // walk reads page after page by (created_at, id), which bind $1 and $2.

@@ -10,7 +10,7 @@ import (
 
 // assetVersion is the first byte of a written asset. It moves with each change of fields, so that nodes of two versions side by side take
 // each other's values for nothing instead of for something else.
-const assetVersion = 1
+const assetVersion = 2
 
 var errFormat = errors.New("not an asset of this version")
 
@@ -48,11 +48,15 @@ func (w *writer) asset(a *media.Asset) {
 	w.bytes(a.SHA256)
 	w.number(int64(a.Duration))
 	w.text(a.FailReason, string(a.StorageType), a.Backend, a.Key, a.ExternalURL)
-	w.flags(a.Public, p.MainImage, u.Deferred, u.Partial, u.Final)
+	w.b = append(w.b, a.ContentID[:]...)
+	w.flags(a.Public, p.MainImage, u.Deferred, u.Partial, u.Final, a.Unchecked)
 	w.number(int64(a.Epoch), a.AccessCount, a.BytesServed)
 	w.text(string(p.Kind), p.ProductID, p.CourseID, p.LessonID, p.ModuleID, string(p.VideoType), p.ResourceName, string(p.ResourceType), p.AltText)
 	w.number(int64(p.Position))
-	w.text(string(p.Reference.Type), p.Reference.ID, u.Metadata)
+	w.text(string(p.Reference.Type), p.Reference.ID)
+	w.b = append(w.b, a.PlaceID[:]...)
+	w.subjects(a.Also)
+	w.text(u.Metadata)
 	w.ids(u.Parts)
 	w.text(u.GrantID)
 	w.time(u.ExpiresAt, a.LastAccessedAt, a.CreatedAt, a.UpdatedAt, a.StoredAt)
@@ -90,6 +94,17 @@ func (w *writer) ids(v []media.AssetID) {
 	}
 }
 
+func (w *writer) subjects(v []media.Subject) {
+	if v == nil {
+		w.b = append(w.b, 0)
+		return
+	}
+	w.b = binary.AppendUvarint(w.b, uint64(len(v))+1)
+	for _, s := range v {
+		w.text(string(s.Type), s.ID)
+	}
+}
+
 func (w *writer) flags(values ...bool) {
 	var set byte
 	for i, v := range values {
@@ -122,12 +137,16 @@ func (r *reader) asset(a *media.Asset) {
 	a.SHA256 = r.bytes()
 	a.Duration = time.Duration(r.number())
 	a.FailReason, a.StorageType, a.Backend, a.Key, a.ExternalURL = r.text(), media.StorageType(r.text()), r.text(), r.text(), r.text()
-	r.flags(&a.Public, &p.MainImage, &u.Deferred, &u.Partial, &u.Final)
+	copy(a.ContentID[:], r.take(uint64(len(a.ContentID))))
+	r.flags(&a.Public, &p.MainImage, &u.Deferred, &u.Partial, &u.Final, &a.Unchecked)
 	a.Epoch, a.AccessCount, a.BytesServed = uint32(r.number()), r.number(), r.number() //nolint:gosec // written from one
 	p.Kind, p.ProductID, p.CourseID, p.LessonID, p.ModuleID = media.PlacementKind(r.text()), r.text(), r.text(), r.text(), r.text()
 	p.VideoType, p.ResourceName, p.ResourceType, p.AltText = media.VideoType(r.text()), r.text(), media.ResourceType(r.text()), r.text()
 	p.Position = int(r.number())
-	p.Reference.Type, p.Reference.ID, u.Metadata = media.SubjectType(r.text()), r.text(), r.text()
+	p.Reference.Type, p.Reference.ID = media.SubjectType(r.text()), r.text()
+	copy(a.PlaceID[:], r.take(uint64(len(a.PlaceID))))
+	a.Also = r.subjects()
+	u.Metadata = r.text()
 	u.Parts = r.ids()
 	u.GrantID = r.text()
 	u.ExpiresAt, a.LastAccessedAt, a.CreatedAt, a.UpdatedAt, a.StoredAt = r.time(), r.time(), r.time(), r.time(), r.time()
@@ -186,6 +205,23 @@ func (r *reader) ids() []media.AssetID {
 	v := make([]media.AssetID, n)
 	for i := range v {
 		copy(v[i][:], r.take(uint64(len(v[i]))))
+	}
+	return v
+}
+
+func (r *reader) subjects() []media.Subject {
+	n := r.length()
+	if n == 0 {
+		return nil
+	}
+	n--
+	if n > uint64(len(r.b))/2 { // two lengths each
+		r.b, r.bad = nil, true
+		return nil
+	}
+	v := make([]media.Subject, n)
+	for i := range v {
+		v[i].Type, v[i].ID = media.SubjectType(r.text()), r.text()
 	}
 	return v
 }

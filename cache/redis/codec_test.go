@@ -101,8 +101,8 @@ func TestTheFormatIsThatOfItsVersion(t *testing.T) {
 	n := 0
 	fill(reflect.ValueOf(&a).Elem(), &n)
 	sum := sha256.Sum256(encodeAsset(a))
-	if got, want := hex.EncodeToString(sum[:8]), "b367b9bde2a29685"; assetVersion != 1 || got != want {
-		t.Errorf("version %d writes %s, want version 1 and %s", assetVersion, got, want)
+	if got, want := hex.EncodeToString(sum[:8]), "577ff8f5f2cd3739"; assetVersion != 2 || got != want {
+		t.Errorf("version %d writes %s, want version 2 and %s", assetVersion, got, want)
 	}
 }
 

@@ -68,8 +68,8 @@ func fill(t *testing.T, conn *pgx.Conn, rebuild ...string) {
 	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"assets"}, columns, rows); err != nil || n != manyRows {
 		t.Fatalf("copied %d rows: %v", n, err)
 	}
-	const shared = "asset_id, storage_type, file_size, mime_type, uploaded_by, created_at, updated_at, position"
-	const from = " SELECT id, storage_type, size, mime_type, owner, created_at, updated_at, position, "
+	const shared = "id, asset_id, storage_type, file_size, mime_type, uploaded_by, created_at, updated_at, position"
+	const from = " SELECT id, id, storage_type, size, mime_type, owner, created_at, updated_at, position, "
 	for _, text := range append([]string{
 		"INSERT INTO product_images (" + shared + ", mongo_product_id, alt_text, is_main_image)" + from + "product_id, '', is_main_image FROM assets WHERE kind = 'product-image'",
 		"INSERT INTO course_videos (" + shared + ", mongo_course_id, mongo_lesson_id, mongo_module_id, video_type)" + from + "course_id, lesson_id, '', video_type FROM assets WHERE kind = 'course-video'",

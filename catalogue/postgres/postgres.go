@@ -71,6 +71,7 @@ func (e *Engine) Dialect() catalogue.Dialect {
 		Views: `(SELECT r.a AS asset, r.s AS session, r.t AS at, r.c AS counted
 			FROM jsonb_to_recordset($1::jsonb) AS r(a uuid, s bigint, t bigint, c boolean)) AS t`,
 		Keys:     `SELECT jsonb_array_elements_text($2::jsonb)`,
+		IDs:      `SELECT r.id::uuid FROM jsonb_array_elements_text($1::jsonb) AS r(id)`,
 		Greatest: "GREATEST",
 		Hold: `SELECT count(*) FROM (SELECT id FROM assets WHERE id IN (SELECT r.id::uuid FROM jsonb_array_elements_text($1::jsonb) AS r(id))
 			ORDER BY id FOR NO KEY UPDATE) AS held`,

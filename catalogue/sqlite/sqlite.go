@@ -116,6 +116,7 @@ func (e *Engine) Dialect() catalogue.Dialect {
 		Views: `(SELECT unhex(value ->> '$.a') AS asset, value ->> '$.s' AS session, value ->> '$.t' AS at, value ->> '$.c' AS counted
 			FROM json_each($1)) AS t`,
 		Keys:     `SELECT value FROM json_each($2)`,
+		IDs:      `SELECT unhex(value) FROM json_each($1)`,
 		Greatest: "MAX",
 	}
 }
