@@ -229,8 +229,7 @@ func (l *LMS) sweepUnchecked(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		owner := media.Principal{Subject: a.Owner, Roles: []media.Role{media.Instructor}}
-		checked, err := l.rights.MayPlace(ctx, owner, a.Placement)
+		checked, err := l.rights.MayPlace(ctx, a.Placer(), a.Placement)
 		if !checked {
 			return nil // still away
 		}

@@ -40,6 +40,7 @@ type Asset struct {
 	PlaceID   AssetID   `json:",omitzero"` // of the home's row when another place has become the home; zero: the asset's own id
 	Also      []Subject // the entities of its further places, each once
 	Unchecked bool      // the LMS's database was away when the upload named its place: it stands there only once that is known to exist
+	Vouched   bool      // an admin placed it, or a grant that was checked when it was minted: it stands there whosever the entity is
 	Upload    Upload    // how it came in
 
 	CreatedAt time.Time
@@ -53,6 +54,14 @@ func (a Asset) HomeID() AssetID {
 		return a.ID
 	}
 	return a.PlaceID
+}
+
+// Placer is who put it where it belongs, as far as that is asked again.
+func (a Asset) Placer() Principal {
+	if a.Vouched {
+		return Principal{Subject: a.Owner, Roles: []Role{Admin}}
+	}
+	return Principal{Subject: a.Owner, Roles: []Role{Instructor}}
 }
 
 // Subjects gives the entities it belongs to, its home's first. What is not checked yet belongs nowhere.

@@ -23,7 +23,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, p media.Princip
 	}
 	chunk := isChunk(r.Header)
 	c := s.newCall(r)
-	c.fresh, c.draft, c.own = true, a, !placer(a, p).Has(media.Admin)
+	c.fresh, c.draft = true, a
 	if n := a.Size; !a.Upload.Final && n >= 0 && n <= defaultOneShot && (n == 0 || chunk && r.ContentLength == n) {
 		if buf := s.buffers.get(n); buf != nil {
 			defer s.buffers.put(buf)

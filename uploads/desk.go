@@ -34,7 +34,6 @@ type upload struct {
 	head    []byte        // the first bytes while they are too few to judge
 	judged  bool
 	mime    string // the type to keep, once judged
-	own     bool   // placed by its owner's own right; false: by an admin's, or nobody here remembers
 
 	users int // guarded by desk.mu, as is used
 	used  time.Time
@@ -68,7 +67,7 @@ func (d *desk) holds(id media.AssetID) bool {
 }
 
 // put starts an upload that was created just now, with one user.
-func (d *desk) put(row *media.Asset, own bool) *upload {
+func (d *desk) put(row *media.Asset) *upload {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := d.m[row.ID]
@@ -78,7 +77,7 @@ func (d *desk) put(row *media.Asset, own bool) *upload {
 	}
 	u.users++
 	u.mu.Lock()
-	u.row, u.loaded, u.own = row, true, own
+	u.row, u.loaded = row, true
 	u.mu.Unlock()
 	return u
 }

@@ -85,7 +85,7 @@ func (s *Service) settleBytes(ctx context.Context, u *upload, row *media.Asset) 
 	if err != nil {
 		return err
 	}
-	if err := s.placeAgain(ctx, u, row); err != nil {
+	if err := s.placeAgain(ctx, row); err != nil {
 		return err
 	}
 	if mime == row.MIMEType { // said already, and the client may have said more of it: mediaType

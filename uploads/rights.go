@@ -23,10 +23,12 @@ func placer(a *media.Asset, p media.Principal) media.Principal {
 func (s *Service) admitPlace(ctx context.Context, a *media.Asset, p media.Principal) error {
 	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
-	checked, err := s.o.Rights.MayPlace(ctx, placer(a, p), a.Placement)
+	who := placer(a, p)
+	checked, err := s.o.Rights.MayPlace(ctx, who, a.Placement)
 	if err != nil {
 		return err
 	}
+	a.Vouched = who.Has(media.Admin)
 	if a.Unchecked = !checked && !a.Upload.Partial; a.Unchecked { // a part belongs nowhere anyway
 		s.o.Logger.WarnContext(ctx, "place not checked", "asset", a.ID.String())
 	}
@@ -51,22 +53,14 @@ func (s *Service) mayFix(ctx context.Context, p media.Principal, pl media.Placem
 }
 
 // placeAgain asks at the finish whether an upload may still stand where its creation put it: days may lie between. If not, nothing of it is
-// lost: it becomes media of its owner that belongs nowhere. What cannot be known now, or is not remembered, is as it was then: whether an
-// admin placed it stands in no row, so an owner is asked for only where this process has seen the creation.
-func (s *Service) placeAgain(ctx context.Context, u *upload, row *media.Asset) error {
+// lost: it becomes media of its owner that belongs nowhere. What cannot be known now is as it was then.
+func (s *Service) placeAgain(ctx context.Context, row *media.Asset) error {
 	if row.Unchecked || row.Upload.Partial {
 		return nil
 	}
-	u.mu.Lock()
-	own := u.own
-	u.mu.Unlock()
-	p := media.Principal{Subject: row.Owner, Roles: []media.Role{media.Admin}}
-	if own {
-		p.Roles = []media.Role{media.Instructor}
-	}
 	short, cancel := context.WithTimeout(ctx, knownPatience) // a client waits, and the answer was known once
 	defer cancel()
-	_, refused := s.o.Rights.MayPlace(short, p, row.Placement)
+	_, refused := s.o.Rights.MayPlace(short, row.Placer(), row.Placement)
 	if refused == nil {
 		return nil
 	}

@@ -243,7 +243,7 @@ func TestPlacesAreAskedForAgainAtTheFinish(t *testing.T) {
 		{name: "gone, a grant's", grant: true, between: gone, nowhere: true},
 		{name: "another's now", between: moved, nowhere: true},
 		{name: "another's draft now", between: hidden, nowhere: true},
-		{name: "another's now, after a restart: nobody remembers who placed it", between: moved, restart: true},
+		{name: "another's now, after a restart", between: moved, restart: true, nowhere: true},
 		{name: "another's all the time, an admin's", token: "Bearer root/admin", between: moved},
 		{name: "another's now, a grant's that said where", grant: true, between: moved},
 		{name: "not to be known now: it was known then", between: away},

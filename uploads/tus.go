@@ -24,7 +24,6 @@ type call struct {
 	up    *upload // what a PATCH or DELETE is about, or what a POST has created
 	fresh bool    // a POST: nobody else knows the upload yet
 	draft *media.Asset
-	own   bool    // the draft was placed by the right of its owner alone, not by an admin's
 	again *upload // what an earlier POST with the same grant has created, and nobody wrote to
 	err   error   // what the DataStore refused with; tusd's own words are never shown
 
@@ -235,13 +234,13 @@ func (s *Service) begin(ctx context.Context, c *call) (u *upload, again bool, er
 	}
 	crash.At("uploads: row, no bytes")
 	if row.Upload.Final {
-		return s.desk.put(&row, c.own), false, nil
+		return s.desk.put(&row), false, nil
 	}
 	if existed {
 		u, err = s.repeated(ctx, row.ID)
 		return u, true, err
 	}
-	u = s.desk.put(&row, c.own)
+	u = s.desk.put(&row)
 	if err := s.openNew(ctx, u); err != nil {
 		if rerr := s.remove(ctx, u); rerr != nil {
 			s.postpone(u, true)
