@@ -26,6 +26,9 @@ func (r *Records) Granted(ctx context.Context, user string) ([]media.Subject, er
 	var granted []media.Subject
 	seen := map[media.Subject]bool{}
 	for _, o := range orders {
+		if OwnerOf(media.Order, o) != user {
+			continue
+		}
 		for _, s := range Grants(o.Fields) {
 			if !seen[s] {
 				seen[s] = true

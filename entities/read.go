@@ -88,7 +88,7 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 	}
 	for _, d := range found {
 		// Looked at again: what a stranger may see does not depend on how a database spells a condition.
-		if media.ValidEntityID(d.ID) && !pending(d) && (!ask.Listed || Published(d)) {
+		if media.ValidEntityID(d.ID) && !pending(d) && (!ask.Listed || Published(d)) && (q.Owner == "" || OwnerOf(q.Type, d) == q.Owner) {
 			page.Items = append(page.Items, record(q.Type, d))
 		}
 	}

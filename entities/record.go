@@ -1,6 +1,7 @@
 package entities
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -64,11 +65,22 @@ func hidden(name string) bool {
 	if strings.HasPrefix(name, "sluice") || name == "__v" {
 		return true
 	}
-	switch plain := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)); plain {
+	var letters [20]byte // as many as it takes to tell; a read asks this of each member
+	n := 0
+	for i := 0; i < len(name) && n < len(letters); i++ {
+		if c := name[i]; c != '_' && c != '-' {
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			letters[n] = c
+			n++
+		}
+	}
+	switch plain := letters[:n]; string(plain) {
 	case "salt", "passwd", "hashedpassword", "resettoken", "refreshtoken", "refreshtokens", "accesstoken", "apikey", "verificationtoken", "otp", "twofactorsecret":
 		return true
 	default:
-		return strings.HasPrefix(plain, "password") || strings.HasPrefix(plain, "resetpassword")
+		return bytes.HasPrefix(plain, []byte("password")) || bytes.HasPrefix(plain, []byte("resetpassword"))
 	}
 }
 
@@ -109,19 +121,31 @@ func idOf(v any) string {
 	return s
 }
 
-// Published reports whether everybody may see a record: unless published or isPublished is false, or status is one of HiddenStates.
+// Published reports whether everybody may see a record: unless published or isPublished is false, or status is one of HiddenStates, however it is spelt.
 func Published(d Document) bool {
 	status, _ := d.Fields["status"].(string)
-	return d.Fields["published"] != false && d.Fields["isPublished"] != false && !slices.Contains(HiddenStates(), status)
+	if d.Fields["published"] == false || d.Fields["isPublished"] == false {
+		return false
+	}
+	for _, s := range hiddenStates() {
+		if strings.EqualFold(s, status) {
+			return false
+		}
+	}
+	return true
+}
+
+func hiddenStates() [16]string {
+	return [...]string{
+		"draft", "unpublished", "private", "hidden", "archived", "inactive", "disabled", "pending", "review", "in_review", "in review", "in-review",
+		"rejected", "deleted", "suspended", "scheduled",
+	}
 }
 
 // HiddenStates are the values of status that keep a record from everybody but who manages it, as LMSs spell them.
 func HiddenStates() []string {
 	var all []string
-	for _, s := range []string{
-		"draft", "unpublished", "private", "hidden", "archived", "inactive", "disabled", "pending", "review", "in_review", "in review", "in-review",
-		"rejected", "deleted", "suspended", "scheduled",
-	} {
+	for _, s := range hiddenStates() {
 		all = append(all, s, strings.ToUpper(s), strings.ToUpper(s[:1])+s[1:])
 	}
 	return all

@@ -76,9 +76,13 @@ func find(q entities.Query) (string, []any, error) {
 		at, _ := q.After.CreatedAt.(time.Time)
 		and("(created_at, id) < (?, ?)", at.UnixMilli(), q.After.ID)
 	}
+	by := "created_at"
+	if q.IDs != nil || q.Lesson != "" {
+		by = "+created_at" // not by the index on it: that would walk all records for the few with these ids
+	}
 	args = append(args, int64(q.Limit))
 	return "SELECT id, doc, created_at, updated_at FROM records WHERE trash = 0 AND pending = 0 AND type = $1" + where.String() +
-		" ORDER BY created_at DESC, id DESC LIMIT $" + strconv.Itoa(len(args)), args, nil
+		" ORDER BY " + by + " DESC, id DESC LIMIT $" + strconv.Itoa(len(args)), args, nil
 }
 
 // Write reads, asks change, and writes provided the row still holds the same text: only other processes can have changed it meanwhile.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"sluice/entities"
@@ -68,6 +69,9 @@ func listing() []promise {
 			for _, owner := range []string{"u", id(100)} {
 				got := f.ids(media.RecordQuery{Type: media.Product, Owner: owner, Unlisted: true, Limit: 2})
 				f.same("of "+owner, got, want[owner])
+				docs, err := f.Driver.Find(f.ctx(), entities.Query{Type: media.Product, Owner: owner, Limit: 99})
+				f.must(err)
+				f.same("found of "+owner, positions(docs), want[owner])
 				if len(got) < 5 {
 					f.Errorf("only %d records are of %s", len(got), owner)
 				}
@@ -229,6 +233,7 @@ func sharing() []promise {
 			got, err := other.Record(f.ctx(), product(1))
 			f.must(err)
 			f.same("record", got, made)
+			f.same("read here", f.read(product(1)), made)
 			changed, err := other.Change(f.ctx(), product(1), made.Version, fields{"name": "b"})
 			f.must(err)
 			f.same("record", f.read(product(1)), changed)
@@ -270,19 +275,33 @@ func sharing() []promise {
 		}},
 		{"several read while others write", func(f *fixture) {
 			f.create(product(1), fields{"a": int64(0), "b": int64(0)})
+			var busy sync.WaitGroup
+			busy.Add(2)
+			done := make(chan struct{})
+			go func() { busy.Wait(); close(done) }()
 			f.together(func(n int, r *entities.Records) {
-				for i := range 10 {
-					if n < 2 {
+				if n < 2 {
+					defer busy.Done()
+					for i := range 10 {
 						if _, err := r.Change(f.ctx(), product(1), "", fields{"a": int64(i), "b": int64(i)}); err != nil {
 							f.Errorf("write: %v", err)
 						}
-						continue
 					}
+					return
+				}
+				for {
 					got, err := r.Record(f.ctx(), product(1))
 					if err != nil {
 						f.Errorf("read: %v", err)
-					} else if got.Fields["a"] != got.Fields["b"] {
+						return
+					}
+					if got.Fields["a"] != got.Fields["b"] {
 						f.Errorf("half a write was read: %v", got.Fields)
+					}
+					select {
+					case <-done:
+						return
+					default:
 					}
 				}
 			})

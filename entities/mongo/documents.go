@@ -282,4 +282,3 @@ func difference(was bson.Raw, doc entities.Document) (bson.D, error) {
 	}
 	return change, nil
 }
-

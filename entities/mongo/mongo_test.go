@@ -84,4 +84,3 @@ func foreign(t testing.TB, uri string, k entities.Key, set map[string]any) {
 		t.Fatal(err)
 	}
 }
-

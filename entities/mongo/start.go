@@ -41,7 +41,9 @@ func (e *StartError) Error() string { return e.Text }
 func (e *StartError) Unwrap() error { return e.Err }
 
 // Is makes a server that is away media.Unavailable, so that a start may be tried again.
-func (e *StartError) Is(target error) bool { return target == media.Unavailable && e.Cause == Unreachable }
+func (e *StartError) Is(target error) bool {
+	return target == media.Unavailable && e.Cause == Unreachable
+}
 
 // defaultDatabase is used by a URI that names none.
 const defaultDatabase = "lms"
