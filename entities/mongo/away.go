@@ -19,9 +19,10 @@ import (
 // alone would let each question wait out its time.
 type health struct {
 	mu      sync.Mutex
-	serving bool            // a server takes writes, by the newest description
-	servers []string        // by the newest description
-	failing map[string]bool // whose last heartbeat failed
+	serving bool           // a server takes writes, by the newest description
+	servers []string       // by the newest description
+	failing map[string]int // how often a server's last heartbeats failed
+	known   bool           // there was a server that serves
 	down    bool
 	asking  map[*asker]struct{}
 }
@@ -44,29 +45,37 @@ func (h *health) monitor() *event.ServerMonitor {
 			}
 			h.judge()
 		},
-		ServerHeartbeatSucceeded: func(e *event.ServerHeartbeatSucceededEvent) { h.beat(e.ConnectionID, true) },
-		ServerHeartbeatFailed:    func(e *event.ServerHeartbeatFailedEvent) { h.beat(e.ConnectionID, false) },
+		ServerHeartbeatSucceeded: func(e *event.ServerHeartbeatSucceededEvent) { h.beat(e.ConnectionID, nil) },
+		ServerHeartbeatFailed:    func(e *event.ServerHeartbeatFailedEvent) { h.beat(e.ConnectionID, e.Failure) },
 	}
 }
 
-// beat notes a heartbeat of a connection, "host:port[-4]".
-func (h *health) beat(connection string, well bool) {
+// enough is how often in a row a heartbeat has to fail: a connection that breaks is tried once more, at once.
+const enough = 2
+
+// beat notes a heartbeat of a connection, "host:port[-4]". Silence counts as enough, and so does any failure of a server never seen well.
+func (h *health) beat(connection string, failure error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	server, _, _ := strings.Cut(connection, "[-")
-	if well {
+	network, _ := errors.AsType[net.Error](failure)
+	switch {
+	case failure == nil:
 		delete(h.failing, server)
-	} else {
-		h.failing[server] = true
+	case !h.known, errors.Is(failure, context.DeadlineExceeded), network != nil && network.Timeout():
+		h.failing[server] = enough
+	default:
+		h.failing[server]++
 	}
 	h.judge()
 }
 
 // judge decides whether all servers are away; who waits for an answer then waits no longer.
 func (h *health) judge() {
+	h.known = h.known || h.serving
 	h.down = !h.serving && len(h.servers) > 0
 	for _, s := range h.servers {
-		h.down = h.down && h.failing[s]
+		h.down = h.down && h.failing[s] >= enough
 	}
 	if h.down {
 		for a := range h.asking {
@@ -96,6 +105,8 @@ var errAway = errors.New("no server answers the heartbeats")
 
 // ask puts one question that only reads to the server, for a bounded time. One whose connection had broken meanwhile is put once more.
 func (d *Driver) ask(ctx context.Context, question func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.o.Wait)
+	defer cancel()
 	err := d.tell(ctx, question)
 	if err != nil && ctx.Err() == nil && mongo.IsNetworkError(err) && !mongo.IsTimeout(err) {
 		err = d.tell(ctx, question)

@@ -88,7 +88,7 @@ func Open(ctx context.Context, uri string, o Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &health{failing: map[string]bool{}, asking: map[*asker]struct{}{}}
+	h := &health{failing: map[string]int{}, asking: map[*asker]struct{}{}}
 	opt.SetServerMonitor(h.monitor())
 	client, err := mongo.Connect(opt)
 	if err != nil {
@@ -105,7 +105,7 @@ func Open(ctx context.Context, uri string, o Options) (*Driver, error) {
 const (
 	connectWait = time.Second
 	heartbeat   = 500 * time.Millisecond // the least the driver allows
-	selectWait  = time.Second
+	selectWait  = 10 * time.Second       // whoever asks is bounded already
 	poolSize    = 64
 )
 

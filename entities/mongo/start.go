@@ -105,13 +105,17 @@ func refused(err error) bool { return hasCode(err, 18, 8000) }
 
 // explain tells what a first failure means.
 func explain(at string, err error) error {
+	passing := errors.Is(err, media.Unavailable)
+	if e, ok := errors.AsType[*media.Error](err); ok && e.Err != nil {
+		err = e.Err // at a start, no login that is refused is a passing one
+	}
 	switch {
 	case refused(err) || hasCode(err, 13):
 		return &StartError{
 			Cause: WrongPassword, Err: err, Text: "MongoDB at " + at + " refuses the login: wrong user or password, or too few rights",
 			Fix: "set MONGODB_URI to mongodb://user:password@host:port/database as the server knows them, with ?authSource=admin when the user is kept there",
 		}
-	case errors.Is(err, media.Unavailable):
+	case passing:
 		return &StartError{
 			Cause: Unreachable, Err: err, Text: "MongoDB does not answer at " + at,
 			Fix: "start it, or set MONGODB_URI to where it runs; without MONGODB_URI the gateway keeps records in a file of its own",

@@ -234,12 +234,19 @@ func (s *MongoServer) Kill() {
 }
 
 // Pause stops the server from answering while its connections stay, as a host that swallows packets does; Continue ends that.
-func (s *MongoServer) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *MongoServer) Pause(t testing.TB) {
+	t.Helper()
+	stat := fmt.Sprintf("/proc/%d/stat", s.signal(t, syscall.SIGSTOP))
+	Until(t, stopLimit, "the server has stopped", func() bool {
+		text, err := os.ReadFile(stat)
+		return err == nil && strings.Contains(string(text), ") T ")
+	})
+}
 
 // Continue lets a paused server go on.
 func (s *MongoServer) Continue(t testing.TB) { s.signal(t, syscall.SIGCONT) }
 
-func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) {
+func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) (pid int) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,6 +256,7 @@ func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("livetest: Mongo: %v", err)
 	}
+	return s.cmd.Process.Pid
 }
 
 // writeQueue stands before FerretDB and lets one write at a time through. MongoDB changes a single document atomically; FerretDB looks for
