@@ -124,7 +124,7 @@ func explain(t *testing.T, db *sql.DB, q entities.Query) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	var plan []string
 	for rows.Next() {
 		var id, parent, unused int

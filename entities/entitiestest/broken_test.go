@@ -209,9 +209,9 @@ func brokenWrites() []broken {
 			b.write = func(ctx context.Context, k entities.Key, change entities.Change) (entities.Document, error) {
 				var refused error
 				doc, err := d.Write(ctx, k, func(there *entities.Document) (*entities.Document, error) {
-					next, err := change(there)
-					if refused = err; next == nil && err != nil {
-						return there, nil
+					var next *entities.Document
+					if next, refused = change(there); next == nil && refused != nil {
+						next = there
 					}
 					return next, nil
 				})

@@ -115,19 +115,46 @@ func listing() []promise {
 // owners are ways to tell who made a record; who that is Records tells.
 func owners() []fields {
 	return []fields{
-		{"createdBy": "u"}, {"instructor": "u"}, {"seller": "u"}, {"owner": "u"}, {"userId": "u"}, {"user": "u"},
-		{"createdBy": id(100)}, {"instructor": id(100)}, {"seller": fields{"id": id(100), "name": "x"}}, {"user": fields{"id": id(100)}}, {"owner": fields{"id": "u"}},
-		{"createdBy": "other", "instructor": "u"}, {"createdBy": nil, "instructor": "u"}, {"createdBy": "", "user": id(100)}, {"instructor": id(100), "user": "u"},
-		{"createdBy": int64(7), "user": "u"}, {"createdBy": fields{"name": "x"}, "user": "u"}, {}, {"name": "u"},
+		{"createdBy": "u"},
+		{"instructor": "u"},
+		{"seller": "u"},
+		{"owner": "u"},
+		{"userId": "u"},
+		{"user": "u"},
+		{"createdBy": id(100)},
+		{"instructor": id(100)},
+		{"seller": fields{"id": id(100), "name": "x"}},
+		{"user": fields{"id": id(100)}},
+		{"owner": fields{"id": "u"}},
+		{"createdBy": "other", "instructor": "u"},
+		{"createdBy": nil, "instructor": "u"},
+		{"createdBy": "", "user": id(100)},
+		{"instructor": id(100), "user": "u"},
+		{"createdBy": int64(7), "user": "u"},
+		{"createdBy": fields{"name": "x"}, "user": "u"},
+		{},
+		{"name": "u"},
 	}
 }
 
 // states are ways to tell whether everybody may see a record; which may Records tells.
 func states() []fields {
 	return []fields{
-		{}, {"published": true}, {"published": false}, {"isPublished": true}, {"isPublished": false}, {"status": "published"}, {"status": "draft"}, {"status": "Draft"},
-		{"status": "archived"}, {"status": "in_stock"}, {"status": "draft", "published": true}, {"status": "published", "isPublished": false}, {"status": int64(1)},
-		{"published": nil, "status": nil}, {"published": "no"},
+		{},
+		{"published": true},
+		{"published": false},
+		{"isPublished": true},
+		{"isPublished": false},
+		{"status": "published"},
+		{"status": "draft"},
+		{"status": "Draft"},
+		{"status": "archived"},
+		{"status": "in_stock"},
+		{"status": "draft", "published": true},
+		{"status": "published", "isPublished": false},
+		{"status": int64(1)},
+		{"published": nil, "status": nil},
+		{"published": "no"},
 	}
 }
 

@@ -61,13 +61,22 @@ func oid(n int) bson.ObjectID {
 
 func (l *lms) course() bson.D {
 	return bson.D{
-		{Key: "_id", Value: oid(1)}, {Key: "title", Value: "Light"}, {Key: "instructor", Value: oid(9)}, {Key: "price", Value: 10.0}, {Key: "seats", Value: int32(20)},
-		{Key: "secret", Value: bson.Binary{Data: []byte{1, 2}}}, {Key: "startsAt", Value: time.UnixMilli(1700000000123).UTC()}, {Key: "isPublished", Value: true},
+		{Key: "_id", Value: oid(1)},
+		{Key: "title", Value: "Light"},
+		{Key: "instructor", Value: oid(9)},
+		{Key: "price", Value: 10.0},
+		{Key: "seats", Value: int32(20)},
+		{Key: "secret", Value: bson.Binary{Data: []byte{1, 2}}},
+		{Key: "startsAt", Value: time.UnixMilli(1700000000123).UTC()},
+		{Key: "isPublished", Value: true},
 		{Key: "modules", Value: bson.A{bson.D{
-			{Key: "_id", Value: oid(2)}, {Key: "title", Value: "One"},
+			{Key: "_id", Value: oid(2)},
+			{Key: "title", Value: "One"},
 			{Key: "lessons", Value: bson.A{bson.D{{Key: "_id", Value: oid(3)}, {Key: "title", Value: "Intro"}, {Key: "key", Value: bson.Binary{Data: []byte{3}}}}}},
 		}}},
-		{Key: "createdAt", Value: time.UnixMilli(1600000000000).UTC()}, {Key: "updatedAt", Value: time.UnixMilli(1600000001000).UTC()}, {Key: "__v", Value: int32(3)},
+		{Key: "createdAt", Value: time.UnixMilli(1600000000000).UTC()},
+		{Key: "updatedAt", Value: time.UnixMilli(1600000001000).UTC()},
+		{Key: "__v", Value: int32(3)},
 	}
 }
 
@@ -83,7 +92,7 @@ func TestADocumentOfTheLMSIsPassedOn(t *testing.T) {
 	}
 	want := map[string]any{
 		"title": "Light", "instructor": oid(9).Hex(), "price": 10.0, "seats": int64(20), "startsAt": "2023-11-14T22:13:20.123Z", "isPublished": true,
-		"modules": []any{map[string]any{"id": oid(2).Hex(), "title": "One", "lessons": []any{map[string]any{"id": oid(3).Hex(), "title": "Intro"}}}},
+		"modules":   []any{map[string]any{"id": oid(2).Hex(), "title": "One", "lessons": []any{map[string]any{"id": oid(3).Hex(), "title": "Intro"}}}},
 		"createdAt": "2020-09-13T12:26:40.000Z", "updatedAt": "2020-09-13T12:26:41.000Z",
 	}
 	if d := cmp.Diff(want, got.Fields); d != "" {
@@ -216,8 +225,11 @@ func TestOwnersAndUsersAreFoundInEveryForm(t *testing.T) {
 	l := newLMS(t)
 	user := oid(9)
 	for n, with := range []bson.E{
-		{Key: "createdBy", Value: user}, {Key: "createdBy", Value: user.Hex()}, {Key: "instructor", Value: bson.D{{Key: "_id", Value: user}, {Key: "name", Value: "Ann"}}},
-		{Key: "seller", Value: bson.D{{Key: "id", Value: user.Hex()}}}, {Key: "user", Value: user},
+		{Key: "createdBy", Value: user},
+		{Key: "createdBy", Value: user.Hex()},
+		{Key: "instructor", Value: bson.D{{Key: "_id", Value: user}, {Key: "name", Value: "Ann"}}},
+		{Key: "seller", Value: bson.D{{Key: "id", Value: user.Hex()}}},
+		{Key: "user", Value: user},
 	} {
 		l.insert("products", bson.D{{Key: "_id", Value: oid(n)}, with})
 	}

@@ -96,7 +96,7 @@ func Open(ctx context.Context, uri string, o Options) (*Driver, error) {
 	}
 	d := &Driver{o: o, at: hosts(opt), client: client, db: client.Database(database), health: h}
 	if err := d.Ping(ctx); refused(err) {
-		return nil, errors.Join(explain(d.at, err), d.Close())
+		return nil, errors.Join(explain(d.at, err), d.disconnect(ctx))
 	}
 	return d, nil
 }
@@ -136,8 +136,12 @@ func (d *Driver) Version(ctx context.Context) (string, error) {
 
 // Close ends the connections.
 func (d *Driver) Close() error {
-	// The context bounds how long operations under way are waited for: not at all, they end with their connections.
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // Close has none, as io.Closer
+	return d.disconnect(context.Background()) //nolint:forbidigo // Close has none, as io.Closer
+}
+
+// disconnect does not wait for operations under way: they end with their connections.
+func (d *Driver) disconnect(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cancel()
 	if err := d.client.Disconnect(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("entities mongo: close: %w", err)

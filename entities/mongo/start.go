@@ -131,7 +131,7 @@ func Examine(ctx context.Context, uri string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer d.Close() //nolint:errcheck // it was only looked at
+	defer d.disconnect(ctx) //nolint:errcheck // it was only looked at
 	name, err := d.Version(ctx)
 	if err != nil {
 		return "", explain(d.at, err)

@@ -88,8 +88,9 @@ func value(v bson.RawValue) (shown any, ok bool) {
 			list[i], _ = value(e) // null in the place of what cannot be told: the others keep theirs
 		}
 		return list, true
+	default: // binary, code, patterns, timestamps of replication
+		return nil, false
 	}
-	return nil, false // binary, code, patterns, timestamps of replication
 }
 
 // number gives a decimal as a number when that has the same digits, else as the text.
@@ -206,6 +207,7 @@ func likeText(v string, was bson.RawValue) any {
 		}
 	case bson.TypeDecimal128:
 		return decimal(v, v)
+	default:
 	}
 	return v
 }

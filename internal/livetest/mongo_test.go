@@ -49,7 +49,7 @@ func hello(t *testing.T, addr string, limit time.Duration) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close() //nolint:errcheck // one question was asked
+	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		return "", err
 	}
