@@ -11,7 +11,8 @@ import (
 // load is one question to the source, shared by everyone who asks the same meanwhile.
 type load[V any] struct {
 	began time.Time
-	era   uint64
+	era   uint64 // of values
+	none  uint64 // of NotFound
 	done  chan struct{}
 	stale bool // invalidated meanwhile: not remembered. Under mu
 	value V
@@ -52,7 +53,7 @@ func (c *Lookups[K, V]) join(ctx context.Context, k K, saw *entry[V], now time.T
 	if l, ok := c.loads[k]; ok {
 		return l
 	}
-	if e, ok := c.entries.Get(k); ok && e != saw && e.era == c.era.Load() { // a load has ended since the caller looked
+	if e, ok := c.entries.Get(k); ok && e != saw && e.era == c.eras.of(e.err != nil) { // a load has ended since the caller looked
 		l := &load[V]{began: e.loaded, done: make(chan struct{}), value: e.value, known: true, err: e.err}
 		close(l.done)
 		return l
@@ -60,7 +61,7 @@ func (c *Lookups[K, V]) join(ctx context.Context, k K, saw *entry[V], now time.T
 	if c.closed {
 		return nil
 	}
-	l := &load[V]{began: now, era: c.era.Load(), done: make(chan struct{})}
+	l := &load[V]{began: now, era: c.eras.of(false), none: c.eras.of(true), done: make(chan struct{})}
 	c.loads[k] = l
 	c.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.LoadWait)
@@ -88,7 +89,7 @@ func (c *Lookups[K, V]) finish(k K, l *load[V]) {
 	case l.err == nil:
 		c.entries.Set(k, &entry[V]{value: l.value, loaded: l.began, era: l.era})
 	case missing:
-		c.entries.Set(k, &entry[V]{err: l.err, loaded: l.began, era: l.era})
+		c.entries.Set(k, &entry[V]{err: l.err, loaded: l.began, era: l.none})
 	default:
 		if e, ok := c.entries.Get(k); ok {
 			retry := c.o.Now().Add(retryAfter)

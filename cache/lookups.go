@@ -109,13 +109,24 @@ type Lookups[K comparable, V any] struct {
 	use     Use[K, V]
 	o       Options
 	entries *memory.Map[K, *entry[V]]
-	era     atomic.Uint64 // moved on by Expire; what is of an earlier one is read again before it is served
-	away    atomic.Bool   // the source failed last, which was said
+	eras    eras
+	away    atomic.Bool // the source failed last, which was said
 
 	mu     sync.Mutex // orders storing after a load with Invalidate and Expire
 	loads  map[K]*load[V]
 	closed bool
 	wg     sync.WaitGroup
+}
+
+// eras are moved on by Expire; what is of an earlier one is read again before it is served.
+type eras struct{ values, missing atomic.Uint64 }
+
+// of gives the era of a value, or of NotFound.
+func (e *eras) of(missing bool) uint64 {
+	if missing {
+		return e.missing.Load()
+	}
+	return e.values.Load()
 }
 
 // entry is a value remembered. Only what is atomic changes.
@@ -165,7 +176,7 @@ func (c *Lookups[K, V]) hit(ctx context.Context, k K, now time.Time) (*entry[V],
 
 // good reports whether a value may be served as it is, and has it read again when it will soon no longer be.
 func (c *Lookups[K, V]) good(ctx context.Context, k K, e *entry[V], now time.Time) bool {
-	if e.era != c.era.Load() {
+	if e.era != c.eras.of(e.err != nil) {
 		return false
 	}
 	age := now.Sub(e.loaded)
@@ -230,9 +241,16 @@ func (c *Lookups[K, V]) Preload(ctx context.Context, k K) {
 // Expire makes the source be asked again about everything: changes may have been missed. What is known stays the last known value for a
 // source that is away.
 func (c *Lookups[K, V]) Expire() {
+	c.eras.values.Add(1)
+	c.expireMissing()
+}
+
+// expireMissing is Expire for what was NotFound: something may have come. What loads under way will bring may be NotFound too, or of an
+// earlier era.
+func (c *Lookups[K, V]) expireMissing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.era.Add(1)
+	c.eras.missing.Add(1)
 	for _, l := range c.loads {
 		l.stale = true
 	}

@@ -192,7 +192,7 @@ func (c *Records) Invalidate(s media.Subject) {
 	switch s.Type {
 	case media.Course:
 		c.records.Invalidate(s)
-		c.lessons.Expire() // the records are not in there, only where lessons are: asking again is cheap
+		c.lessons.expireMissing() // a lesson that was there is seen by the course's record to be there still
 	case media.Lesson:
 		if e, ok := c.lessons.entries.Get(s); ok && e.err == nil {
 			c.records.Invalidate(e.value.course)

@@ -48,6 +48,44 @@ func TestRecordsKeepTheContract(t *testing.T) {
 	})
 }
 
+// lessonSource is the suite's source as one of courses that have one lesson, of the same id.
+type lessonSource struct{ recordSource }
+
+func (s lessonSource) Record(ctx context.Context, of media.Subject) (media.Record, error) {
+	return s.Load(ctx, lesson(of.ID))
+}
+
+// lessons is a cache of records for the suite, which changes courses and reads their lessons.
+type lessons struct{ records }
+
+func (c lessons) Invalidate(s media.Subject) { c.Records.Invalidate(course(s.ID)) }
+
+func TestWhateverTheOrderALessonIsNoOldCourse(t *testing.T) {
+	t.Parallel()
+	for name, listed := range map[string]bool{"with its lessons": true, "whose lessons are kept elsewhere": false} {
+		t.Run("a course "+name, func(t *testing.T) {
+			t.Parallel()
+			use := cachetest.Records()
+			use.Key = func(n byte) media.Subject { return lesson(strconv.Itoa(int(n))) }
+			use.Value = func(s media.Subject, version int64) media.Record {
+				r := media.Record{Subject: course(s.ID), Version: strconv.FormatInt(version, 10), Fields: map[string]any{"v": version}}
+				if listed {
+					r.Fields["modules"] = []any{map[string]any{"lessons": []any{map[string]any{"id": s.ID}}}}
+				}
+				return r
+			}
+			use.Version = func(_ media.Subject, r media.Record) (int64, error) { return r.Fields["v"].(int64), nil }
+			cachetest.Interleave(t, use, func(t testing.TB, s *cachetest.Source[media.Subject, media.Record], o cachetest.Settings) cachetest.Cache[media.Subject, media.Record] {
+				c, err := cache.NewRecords(lessonSource{recordSource{s}}, options(o))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return lessons{records{c}}
+			})
+		})
+	}
+}
+
 // school is the LMS's database: courses with lessons, and who has bought what.
 type school struct {
 	mu      sync.Mutex

@@ -99,6 +99,58 @@ func assetsOverRedis(s *livetest.RedisServer, n *names, spoil func(*Tier)) cache
 	}
 }
 
+type (
+	records = cachetest.Source[media.Subject, media.Record]
+	places  = cachetest.Source[media.PlaceQuery, []media.Place]
+)
+
+// recordSource is the suite's source as one of records.
+type recordSource struct{ *records }
+
+func (s recordSource) Record(ctx context.Context, of media.Subject) (media.Record, error) {
+	return s.Load(ctx, of)
+}
+func (recordSource) Granted(context.Context, string) ([]media.Subject, error) { return nil, nil }
+func (recordSource) Trusting(context.Context) bool                            { return false }
+
+// placeSource is the suite's source as one of places.
+type placeSource struct{ *places }
+
+func (s placeSource) Places(ctx context.Context, q media.PlaceQuery) ([]media.Place, error) {
+	return s.Load(ctx, q)
+}
+
+func TestRecordsOverRedisKeepTheContract(t *testing.T) {
+	t.Parallel()
+	s, n := livetest.Redis(t), new(names)
+	cachetest.Run(t, cachetest.Records(), func(t testing.TB, source *records, o cachetest.Settings) cachetest.Cache[media.Subject, media.Record] {
+		tier := openTier(t, s, n, nil)
+		c, err := cache.NewRecords(tier.Records(recordSource{source}), optionsOf(o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		forget := func(ctx context.Context, s media.Subject) error { return tier.Forget(ctx, string(s.Type), s.ID) }
+		return &tiered[media.Subject, media.Record]{c, forget, t, tier}
+	})
+}
+
+func TestPlacesOverRedisKeepTheContract(t *testing.T) {
+	t.Parallel()
+	s, n := livetest.Redis(t), new(names)
+	cachetest.Run(t, cachetest.Places(), func(t testing.TB, source *places, o cachetest.Settings) cachetest.Cache[media.PlaceQuery, []media.Place] {
+		tier := openTier(t, s, n, nil)
+		c, err := cache.NewPlaces(tier.Places(placeSource{source}), nil, optionsOf(o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		forget := func(ctx context.Context, q media.PlaceQuery) error {
+			kind, id, _ := cache.PlaceKey(q)
+			return tier.Forget(ctx, kind, id)
+		}
+		return &tiered[media.PlaceQuery, []media.Place]{c, forget, t, tier}
+	})
+}
+
 func TestAssetsOverRedisKeepTheContract(t *testing.T) {
 	t.Parallel()
 	s := livetest.Redis(t)

@@ -15,143 +15,145 @@ import (
 
 func TestAKilledRedisChangesNoAnswer(t *testing.T) {
 	t.Parallel()
-	const assets = 500
-	s := livetest.Redis(t)
-	c := newCatalogue(assets)
-	nodes := three(t, s.URL(), c, patient)
-	done := make(chan time.Duration)
-	go func() { done <- traffic(t, nodes, c, assets, 100_000, 2_000) }()
-	livetest.Until(t, 10*time.Second, "traffic", func() bool { return c.loads.Load() > 300 })
-	s.Kill()
-	slowest := <-done
-	whileAway := traffic(t, nodes, c, assets, 20_000, 500)
-	for i, n := range nodes {
-		if l, b := n.log.count(left), n.log.count(back); l != 1 || b != 0 {
-			t.Errorf("node %d: away is said %d times and back %d, want once and not yet:\n%s", i, l, b, n.log.b.String())
-		}
-		if n.tier.Ping(t.Context()) == nil {
-			t.Error("Ping is content")
-		}
-	}
-	s.Start(t)
-	started := time.Now()
-	livetest.Until(t, time.Second, "all nodes are back", func() bool {
-		for _, n := range nodes {
-			if n.tier.Ping(t.Context()) != nil || !n.tier.Hears(time.Now()) {
-				return false
+	each(t, func(t *testing.T, u use) {
+		const size = 500
+		s := livetest.Redis(t)
+		c := newCatalogue(size)
+		nodes := three(t, s.URL(), c, patient)
+		done := make(chan time.Duration)
+		go func() { done <- traffic(t, nodes, c, u, 60_000, 1_500) }()
+		livetest.Until(t, 10*time.Second, "traffic", func() bool { return c.loads.Load() > 300 })
+		s.Kill()
+		slowest := <-done
+		whileAway := traffic(t, nodes, c, u, 20_000, 500)
+		for i, n := range nodes {
+			if l, b := n.log.count(left), n.log.count(back); l != 1 || b != 0 {
+				t.Errorf("node %d: away is said %d times and back %d, want once and not yet:\n%s", i, l, b, n.log.b.String())
+			}
+			if n.tier.Ping(t.Context()) == nil {
+				t.Error("Ping is content")
 			}
 		}
-		return true
-	})
-	t.Logf("slowest read with the kill %v, while it was away %v; back after %v", slowest, whileAway, time.Since(started))
-	for i, n := range nodes {
-		livetest.Until(t, time.Second, "back is said", func() bool { return n.log.count(back) == 1 })
-		if l := n.log.count(left); l != 1 {
-			t.Errorf("node %d: away is said %d times", i, l)
+		s.Start(t)
+		started := time.Now()
+		livetest.Until(t, time.Second, "all nodes are back", func() bool {
+			for _, n := range nodes {
+				if n.tier.Ping(t.Context()) != nil || !n.tier.Hears(time.Now()) {
+					return false
+				}
+			}
+			return true
+		})
+		t.Logf("slowest read with the kill %v, while it was away %v; back after %v", slowest, whileAway, time.Since(started))
+		for i, n := range nodes {
+			livetest.Until(t, time.Second, "back is said", func() bool { return n.log.count(back) == 1 })
+			if l := n.log.count(left); l != 1 {
+				t.Errorf("node %d: away is said %d times", i, l)
+			}
 		}
-	}
-	atRest(t, nodes, c)
-	loads := c.loads.Load()
-	if _, known, err := freshMemory(t, nodes[0]).Lookup(t.Context(), idOf(0)); err != nil || !known || c.loads.Load() != loads {
-		t.Errorf("Redis is not used again: known %v, %v", known, err)
-	}
-}
-
-// freshMemory is what a node sees that remembers nothing itself.
-func freshMemory(_ *testing.T, n *node) *redis.Assets { return n.tier.Assets(failing{}) }
-
-// failing has no catalogue.
-type failing struct{}
-
-func (failing) Asset(context.Context, media.AssetID) (media.Asset, error) {
-	return media.Asset{}, media.Unavailable
+		atRest(t, nodes, c, u)
+		if u.unkept {
+			return
+		}
+		loads := c.loads.Load()
+		empty := &node{tier: nodes[0].tier}
+		empty.remember(t, failing{})
+		defer empty.forget(t)
+		if _, err := u.read(t.Context(), empty, 0); err != nil || c.loads.Load() != loads {
+			t.Errorf("Redis is not used again: %v", err)
+		}
+	})
 }
 
 func TestAFlushedRedisIsFilledAgain(t *testing.T) {
 	t.Parallel()
-	const assets = 300
-	s := livetest.Redis(t)
-	c := newCatalogue(assets)
-	nodes := three(t, s.URL(), c, patient)
-	done := make(chan time.Duration)
-	go func() { done <- traffic(t, nodes, c, assets, 60_000, 1_500) }()
-	for i := range 5 {
-		livetest.Until(t, 10*time.Second, "traffic", func() bool { return c.loads.Load() > int64(100*(i+1)) })
-		s.Do(t, "FLUSHALL")
-	}
-	<-done
-	for _, n := range nodes {
-		n.Expire() // memory hides what Redis holds
-		if n.log.count(left) != 0 {
-			t.Errorf("a flush is taken for an absence:\n%s", n.log.b.String())
+	each(t, func(t *testing.T, u use) {
+		const size = 300
+		s := livetest.Redis(t)
+		c := newCatalogue(size)
+		nodes := three(t, s.URL(), c, patient)
+		done := make(chan time.Duration)
+		go func() { done <- traffic(t, nodes, c, u, 60_000, 1_500) }()
+		for i := range 5 {
+			livetest.Until(t, 10*time.Second, "traffic", func() bool { return c.loads.Load() > int64(100*(i+1)) })
+			s.Do(t, "FLUSHALL")
 		}
-	}
-	atRest(t, nodes, c)
+		<-done
+		for _, n := range nodes {
+			n.expire() // memory hides what Redis holds
+			if n.log.count(left) != 0 {
+				t.Errorf("a flush is taken for an absence:\n%s", n.log.b.String())
+			}
+		}
+		atRest(t, nodes, c, u)
+	})
 }
 
 func TestAPausedRedisIsBypassed(t *testing.T) {
 	t.Parallel()
-	const wait = 50 * time.Millisecond
-	s := livetest.Redis(t)
-	c := newCatalogue(200)
-	nodes := three(t, s.URL(), c, redis.Options{Wait: wait})
-	for _, n := range nodes {
-		if _, err := n.Asset(t.Context(), idOf(0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.Pause(t)
-	defer s.Continue(t)
-	for i, n := range nodes {
-		slow, all := 0, time.Duration(0)
-		for k := 1; k < 100; k++ {
-			begin := time.Now()
-			if a, err := n.Asset(t.Context(), idOf(k)); err != nil || a.Version != 1 {
+	each(t, func(t *testing.T, u use) {
+		const wait = 50 * time.Millisecond
+		s := livetest.Redis(t)
+		c := newCatalogue(200)
+		nodes := three(t, s.URL(), c, redis.Options{Wait: wait})
+		for _, n := range nodes {
+			if _, err := u.read(t.Context(), n, 0); err != nil {
 				t.Fatal(err)
 			}
-			took := time.Since(begin)
-			all += took
-			if took > wait/2 {
-				slow++
+		}
+		s.Pause(t)
+		defer s.Continue(t)
+		for i, n := range nodes {
+			slow, all := 0, time.Duration(0)
+			for k := 1; k < 100; k++ {
+				begin := time.Now()
+				if v, err := u.read(t.Context(), n, k); err != nil || v != 1 {
+					t.Fatal(err)
+				}
+				took := time.Since(begin)
+				all += took
+				if took > wait/2 {
+					slow++
+				}
+				if took > 10*wait { // a busy machine runs late
+					t.Errorf("node %d: a read took %v", i, took)
+				}
 			}
-			if took > 10*wait { // a busy machine runs late
-				t.Errorf("node %d: a read took %v", i, took)
+			if slow > 3 {
+				t.Errorf("node %d: %d reads waited, want the first alone", i, slow)
+			}
+			t.Logf("node %d: 99 misses in %v", i, all)
+		}
+		c.put(0, 2)
+		if err := u.changed(t.Context(), nodes[0], 0); media.KindOf(err) != media.Unavailable {
+			t.Errorf("a change while Redis is away: %v, want unavailable", err)
+		}
+		changed := time.Now()
+		if v, err := u.read(t.Context(), nodes[0], 0); err != nil || v != 2 {
+			t.Errorf("on the node itself: version %d, %v", v, err)
+		}
+		for i, n := range nodes[1:] {
+			livetest.Until(t, 5*time.Second, "the change holds elsewhere", func() bool {
+				v, err := u.read(t.Context(), n, 0)
+				return err == nil && v == 2
+			})
+			if took := time.Since(changed); took > 1500*time.Millisecond {
+				t.Errorf("node %d, deaf, gives the old value for %v after the change", i+1, took)
 			}
 		}
-		if slow > 3 {
-			t.Errorf("node %d: %d reads waited, want the first alone", i, slow)
+		s.Continue(t)
+		for _, n := range nodes {
+			livetest.Until(t, time.Second, "back", func() bool { return n.tier.Ping(t.Context()) == nil && n.tier.Hears(time.Now()) })
 		}
-		t.Logf("node %d: 99 misses in %v", i, all)
-	}
-	c.put(0, 2)
-	if err := nodes[0].changed(t.Context(), idOf(0)); media.KindOf(err) != media.Unavailable {
-		t.Errorf("a change while Redis is away: %v, want unavailable", err)
-	}
-	changed := time.Now()
-	if a, err := nodes[0].Asset(t.Context(), idOf(0)); err != nil || a.Version != 2 {
-		t.Errorf("on the node itself: version %d, %v", a.Version, err)
-	}
-	for i, n := range nodes[1:] {
-		livetest.Until(t, 5*time.Second, "the change holds elsewhere", func() bool {
-			a, err := n.Asset(t.Context(), idOf(0))
-			return err == nil && a.Version == 2
-		})
-		if took := time.Since(changed); took > 1500*time.Millisecond {
-			t.Errorf("node %d, deaf, gives the old value for %v after the change", i+1, took)
+		atRest(t, nodes, c, u)
+		for i, n := range nodes {
+			n.expire()
+			if l, b := n.log.count(left), n.log.count(back); l != 1 || b != 1 {
+				t.Errorf("node %d: left %d, back %d:\n%s", i, l, b, n.log.b.String())
+			}
 		}
-	}
-	s.Continue(t)
-	for _, n := range nodes {
-		livetest.Until(t, time.Second, "back", func() bool { return n.tier.Ping(t.Context()) == nil && n.tier.Hears(time.Now()) })
-	}
-	atRest(t, nodes, c)
-	for i, n := range nodes {
-		n.Expire()
-		if l, b := n.log.count(left), n.log.count(back); l != 1 || b != 1 {
-			t.Errorf("node %d: left %d, back %d:\n%s", i, l, b, n.log.b.String())
-		}
-	}
-	atRest(t, nodes, c) // what Redis held from before the pause is void
+		atRest(t, nodes, c, u) // what Redis held from before the pause is void
+	})
 }
 
 func TestALostMessageIsBounded(t *testing.T) {

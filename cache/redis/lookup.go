@@ -26,9 +26,10 @@ const (
 
 // coder writes values of one kind.
 type coder[V any] struct {
-	none   string       // what media.NotFound says
-	keep   func(V) bool // whether a value may be remembered
-	encode func(V) []byte
+	none   string                  // what media.NotFound says
+	most   time.Duration           // how long a value is kept at most; 0: as the Options say
+	keep   func(V) bool            // whether a value may be remembered
+	encode func(V) []byte          // nil: it cannot be written, and is not remembered
 	decode func([]byte) (V, error) // an error: the value counts for nothing
 }
 
@@ -58,9 +59,17 @@ func lookup[V any](ctx context.Context, t *Tier, name string, c coder[V], load f
 		return v, false, err
 	}
 	v, err = load(ctx)
+	var text []byte
+	if err == nil && c.keep(v) {
+		text = c.encode(v)
+	}
 	switch {
-	case err == nil && c.keep(v):
-		t.store(ctx, name, token, got.generation, t.o.TTL-rand.N(t.o.TTL/10+1), append([]byte{found}, c.encode(v)...)) //nolint:gosec // spreads the load, keeps no secret
+	case text != nil:
+		ttl := t.o.TTL
+		if c.most > 0 {
+			ttl = min(ttl, c.most)
+		}
+		t.store(ctx, name, token, got.generation, ttl-rand.N(ttl/10+1), append([]byte{found}, text...)) //nolint:gosec // spreads the load, keeps no secret
 	case media.KindOf(err) == media.NotFound && err != nil:
 		t.store(ctx, name, token, got.generation, t.o.MissFor, []byte{missing})
 	default:

@@ -2,9 +2,13 @@ package redis
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/cache"
+	"sluice/media"
 )
 
 // owed is what Redis has not been told to forget yet. Until it has, this node does not believe what Redis holds of it. When too much is
@@ -95,7 +99,8 @@ func (t *Tier) pay(ctx context.Context, c *redis.Client) error {
 }
 
 // Forget makes every node forget the values of ids of one kind ("media"), here before it returns or, when Redis does not answer, as soon
-// as it does; the error, media.Unavailable, says which of the two. Whoever remembers values of its own forgets them after this.
+// as it does; the error, media.Unavailable, says which of the two. Whoever remembers values of its own forgets them after this. Of kinds
+// that are not kept here ("order") the nodes are told in the same way.
 func (t *Tier) Forget(ctx context.Context, kind string, ids ...string) error {
 	names := make([]string, len(ids))
 	for i, id := range ids {
@@ -111,12 +116,23 @@ func (t *Tier) Forget(ctx context.Context, kind string, ids ...string) error {
 	return err
 }
 
+// kept reports whether values of a kind are kept in Redis.
+func kept(kind string) bool {
+	switch kind {
+	case Media, string(media.Product), string(media.Course), cache.Images, cache.Videos, cache.Resources:
+		return true
+	}
+	return false
+}
+
 // drop deletes entries and leases and tells the other nodes, in one step.
 func (t *Tier) drop(ctx context.Context, c *redis.Client, names ...string) error {
 	keys, args := make([]string, len(names)), make([]any, 1, 1+len(names))
 	args[0] = t.channel()
 	for i, name := range names {
-		keys[i] = t.key(name)
+		if kind, _, _ := strings.Cut(name, ":"); kept(kind) { // else what has that name is the LMS's own
+			keys[i] = t.key(name)
+		}
 		args = append(args, t.message(name, ""))
 	}
 	return t.scripts.forget.Run(ctx, c, keys, args...).Err()
