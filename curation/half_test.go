@@ -240,7 +240,9 @@ func TestWorkOfAnotherNodeIsUndoneWhenItsLeaseIsOver(t *testing.T) {
 	if took := time.Since(began); took < 50*time.Millisecond {
 		t.Errorf("it was undone after %v", took)
 	}
-	if _, err := s.books.Attach(t.Context(), i.ID, []media.Attachment{image(s.stored(t, "ida", false))}); !errors.Is(err, media.Conflict) {
+	late := image(s.stored(t, "ida", false))
+	late.Placement = media.Placement{Kind: media.ProductImage, ProductID: subject.ID}
+	if _, err := s.books.Attach(t.Context(), i.ID, []media.Attachment{late}); !errors.Is(err, media.Conflict) {
 		t.Errorf("what was undone can be gone on with: %v", err)
 	}
 	if _, err := s.records.Create(t.Context(), media.Record{Subject: subject, Fields: map[string]any{"name": "Chair"}}, false); err != nil {

@@ -103,22 +103,22 @@ func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record,
 	if err := l.books.Intend(ctx, i); err != nil {
 		return err
 	}
-	crash.At("curation: intent kept")
+	crash.At("lms: intent kept")
 	if _, err := l.records.Create(ctx, r, true); err != nil {
 		l.undo(ctx, i, !errors.Is(err, media.Conflict) && !errors.Is(err, media.Invalid))
 		return err
 	}
-	crash.At("curation: record made")
+	crash.At("lms: record made")
 	if _, err := l.books.Attach(ctx, i.ID, images); err != nil {
 		if decided := l.undo(ctx, i, true); !decided {
 			return err
 		}
 	}
-	crash.At("curation: media attached")
+	crash.At("lms: media attached")
 	if err := l.records.Settle(ctx, r.Subject); err != nil {
 		return &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "it is made, and shows as soon as the database of the LMS is back", RetryAfter: time.Second, Err: err}
 	}
-	crash.At("curation: record settled")
+	crash.At("lms: record settled")
 	l.end(ctx, i)
 	return nil
 }
@@ -238,14 +238,14 @@ func (l *LMS) Delete(ctx context.Context, p media.Principal, s media.Subject, ve
 	if err := l.books.Intend(ctx, i); err != nil {
 		return err
 	}
-	crash.At("curation: intent kept")
+	crash.At("lms: intent kept")
 	if err := l.records.Bury(ctx, s, r.Version); err != nil {
 		if !errors.Is(err, media.Unavailable) { // else it may have been done: the sweeper looks
 			l.end(ctx, i)
 		}
 		return err
 	}
-	crash.At("curation: record buried")
+	crash.At("lms: record buried")
 	return l.clear(ctx, i)
 }
 
@@ -269,18 +269,23 @@ func (l *LMS) intent(p media.Principal, s media.Subject, d media.Doing) media.In
 
 // clear removes what hangs on a record that is buried, and ends the intent.
 func (l *LMS) clear(ctx context.Context, i media.Intent) error {
-	gone, err := l.books.RemoveAll(ctx, i.Subject, i.ID, media.Trashed{Of: i.Subject, By: i.By, At: i.At, Until: i.Until})
+	t := media.Trashed{Of: i.Subject, By: i.By, At: i.At, Until: i.Until}
+	if !i.Until.IsZero() {
+		_, err := l.books.RemoveAll(ctx, i.Subject, i.ID, t)
+		return err
+	}
+	gone, err := l.books.RemoveAll(ctx, i.Subject, "", t) // the record is still to go from the trash
 	if err != nil {
 		return err
 	}
-	crash.At("curation: media removed")
+	crash.At("lms: media removed")
 	for _, a := range gone {
 		l.media.drop(ctx, a)
 	}
-	if !i.Until.IsZero() {
-		return nil
+	if err := l.records.Drop(ctx, i.Subject); err != nil {
+		return err
 	}
-	return l.records.Drop(ctx, i.Subject)
+	return l.books.End(ctx, i.ID)
 }
 
 // Restore puts a deleted product or course back, with what hung on it.
@@ -305,18 +310,18 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	if err := l.books.Intend(after, i); err != nil {
 		return View{}, err
 	}
-	crash.At("curation: intent kept")
+	crash.At("lms: intent kept")
 	if _, err := l.records.Raise(after, s); err != nil {
 		if !errors.Is(err, media.Unavailable) {
 			l.end(after, i)
 		}
 		return View{}, err
 	}
-	crash.At("curation: record raised")
+	crash.At("lms: record raised")
 	if err := l.books.RestoreAll(after, s, i.ID); err != nil {
 		return View{}, err
 	}
-	crash.At("curation: media restored")
+	crash.At("lms: media restored")
 	return l.View(ctx, p, s)
 }
 

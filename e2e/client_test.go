@@ -238,8 +238,12 @@ func (c *client) call(ctx context.Context, method, path string, in, out any, wan
 	if out == nil {
 		return nil
 	}
+	return decode(a, out)
+}
+
+func decode(a answer, out any) error {
 	if err := json.Unmarshal(a.body, out); err != nil {
-		return fmt.Errorf("%s %s: %w in %s", method, path, err, a.body)
+		return fmt.Errorf("%w in %s", err, a.body)
 	}
 	return nil
 }

@@ -357,9 +357,9 @@ func (b bareHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s bare=%v body=%d", string(b), from, len(body))
 }
 
-func (b bareHandler) Content(w http.ResponseWriter, r *http.Request, a media.Asset, own bool) {
+func (b bareHandler) Content(w http.ResponseWriter, r *http.Request, a media.Asset, viewer string) {
 	_, from := w.(io.ReaderFrom)
-	_, _ = fmt.Fprintf(w, "content bare=%v own=%v %s", from, own, a.Filename)
+	_, _ = fmt.Fprintf(w, "content bare=%v own=%v %s", from, viewer == a.Owner, a.Filename)
 	_ = r
 }
 

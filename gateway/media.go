@@ -405,7 +405,7 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	a, own, err := g.contentOf(r)
+	a, viewer, err := g.contentOf(r)
 	if err != nil {
 		if p, ok := err.(*Problem); ok && p.Status == http.StatusMethodNotAllowed { //nolint:errorlint // made below, never wrapped
 			w.Header().Set("Allow", "GET, HEAD, OPTIONS")
@@ -414,27 +414,27 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	g.n.Playback.Content(w, r, a, own)
+	g.n.Playback.Content(w, r, a, viewer)
 }
 
-func (g *Gateway) contentOf(r *http.Request) (a media.Asset, own bool, err error) {
+func (g *Gateway) contentOf(r *http.Request) (a media.Asset, viewer string, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return a, false, methodNotAllowed()
+		return a, "", methodNotAllowed()
 	}
 	if err := checkQuery(r.URL.RawQuery); err != nil {
-		return a, false, err
+		return a, "", err
 	}
 	p, err := g.n.Auth.Principal(r)
 	if err != nil {
-		return a, false, err
+		return a, "", err
 	}
 	raw, _ := contentID(r.URL.Path)
 	id, err := media.ParseAssetID(raw)
 	if err != nil {
-		return a, false, err
+		return a, "", err
 	}
 	if a, err = g.n.Media.Read(r.Context(), p, id); err != nil {
-		return a, false, hidden(p, err)
+		return a, "", hidden(p, err)
 	}
-	return a, !p.Anonymous() && p.Subject == a.Owner, nil
+	return a, p.Subject, nil
 }

@@ -191,7 +191,11 @@ func newImageObject(r huma.Registry) *huma.Schema {
 	}
 }
 
+// attachment is the image, in its product. Who sees the product sees its images: they are public unless it is said that they are not.
 func (n NewImage) attachment(product string) (media.Attachment, error) {
+	if n.IsPublic == nil {
+		n.IsPublic = new(true)
+	}
 	return n.MediaRef.attachment(media.Placement{Kind: media.ProductImage, ProductID: product, AltText: n.AltText, MainImage: n.IsMainImage})
 }
 

@@ -52,7 +52,7 @@ type LMS interface {
 // Playback serves bytes, mounted bare. Content serves them to somebody who was let in already.
 type Playback interface {
 	http.Handler
-	Content(w http.ResponseWriter, r *http.Request, a media.Asset, own bool)
+	Content(w http.ResponseWriter, r *http.Request, a media.Asset, viewer string)
 }
 
 // Links signs playback URLs.

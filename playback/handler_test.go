@@ -400,7 +400,7 @@ func TestContent(t *testing.T) {
 	a := h.add(content, nil)
 	for _, own := range []bool{true, false} {
 		r, w := newRecorded(t)
-		h.handler.Content(w, r, a, own)
+		h.handler.Content(w, r, a, map[bool]string{true: a.Owner, false: "somebody"}[own])
 		if got := w.Result(); got.StatusCode != 200 || got.Header.Get("Cache-Control") != "private, no-cache" || !bytes.Equal(w.Body.Bytes(), content) {
 			t.Errorf("got %d %v", got.StatusCode, got.Header)
 		}

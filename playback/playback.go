@@ -282,16 +282,17 @@ func (h *Handler) public(w http.ResponseWriter, r *http.Request, rest string) {
 	h.serve(w, r, serving{asset: a, view: true, bytes: true}, name) //nolint:contextcheck // the request carries the context
 }
 
-// Content serves an asset to somebody whose right to it was checked before, by other means than a ticket. own: the asker owns it, so that
-// nothing is counted. The answer is for the asker's own cache only.
-func (h *Handler) Content(w http.ResponseWriter, r *http.Request, a media.Asset, own bool) {
+// Content serves an asset to a viewer whose right to it was checked before, by other means than a ticket; "" is nobody in particular. Of the
+// owner nothing is counted, of others the one view that their links count as well. The answer is for the asker's own cache only.
+func (h *Handler) Content(w http.ResponseWriter, r *http.Request, a media.Asset, viewer string) {
 	h.safe.set(w.Header())
 	h.cors(w.Header(), r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		notAllowed(w, r)
 		return
 	}
-	h.serve(w, r, serving{asset: a, private: true, view: !own, bytes: !own}, "")
+	own := viewer != "" && viewer == a.Owner
+	h.serve(w, r, serving{asset: a, private: true, view: !own, bytes: !own, session: media.SessionOf(viewer)}, "")
 }
 
 // exchange turns a grant of the LMS into a ticket: {mediaId}?grant=….

@@ -437,7 +437,7 @@ func TestBytesByALoginAreNeverRedirected(t *testing.T) {
 	a := h.add(content, public)
 	r, w := newRecorded(t)
 	r.Header.Set("X-Api-Key", "a key that a client would send on")
-	h.handler.Content(w, r, a, false)
+	h.handler.Content(w, r, a, "")
 	if got := w.Result(); got.StatusCode != 200 || !bytes.Equal(w.Body.Bytes(), content) {
 		t.Errorf("got %d to %q", got.StatusCode, got.Header.Get("Location"))
 	}

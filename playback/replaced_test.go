@@ -109,7 +109,7 @@ func TestReplacedBytesComeWithTheirOwnHeaders(t *testing.T) {
 					t.Errorf("HEAD: a length of %s", got)
 				}
 				r, w := newRecorded(t)
-				h.handler.Content(w, r, a, true)
+				h.handler.Content(w, r, a, a.Owner)
 				h.saysNew("by login", w.Header(), tag, after)
 				if !bytes.Equal(w.Body.Bytes(), after) {
 					t.Errorf("by login: got %d bytes, or others", w.Body.Len())

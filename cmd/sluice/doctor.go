@@ -101,6 +101,7 @@ func (c *doctorCommand) examine(ctx context.Context, s surroundings) []finding {
 		{"keys", lookKeys},
 		{"port", lookPort},
 		{"catalogue", lookCatalogue},
+		{"records", lookRecords},
 		{"redis", lookRedis},
 		{"backends", lookUnknown},
 	}

@@ -110,7 +110,7 @@ func TestTheMainJobOverPostgreSQL(t *testing.T) {
 		t.Errorf("migrate afterwards = %d, %q, %q, want 0", code, out, errs)
 	}
 	p := spawn(t, dir, nil)
-	inOrder := regexp.MustCompile(`^MongoDB not configured \(media only\)\nPostgreSQL connected successfully\nPostgreSQL models synchronized\nServer running on port \d+\n`)
+	inOrder := regexp.MustCompile(`^MongoDB not configured \(records are kept in entities.db\)\nPostgreSQL connected successfully\nPostgreSQL models synchronized\nServer running on port \d+\n`)
 	if !inOrder.MatchString(p.out.String()) {
 		t.Errorf("the start says %q, want the lines of the contract in their order", p.out)
 	}

@@ -192,7 +192,7 @@ func TestTheFirstStartShowsATokenOnce(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode 0600", name, info, err)
 		}
 	}
-	if first := "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)\nSQLite catalogue opened (embedded; DB_ENABLED=false)\nSQLite models synchronized\nServer running on port "; !strings.HasPrefix(p.out.String(), first) {
+	if first := "MongoDB away (media only until it is back)\nSQLite catalogue opened (embedded; DB_ENABLED=false)\nSQLite models synchronized\nServer running on port "; !strings.HasPrefix(p.out.String(), first) {
 		t.Errorf("the start says %q, want first %q", p.out, first)
 	}
 	livetest.Until(t, 5*time.Second, "the log says that there is no Redis", func() bool {
@@ -205,7 +205,7 @@ func TestTheFirstStartShowsATokenOnce(t *testing.T) {
 		t.Errorf("exit code %d after SIGTERM, want 0", code)
 	}
 	again := spawn(t, dir, nil)
-	if strings.Contains(again.out.String(), "eyJ") || !strings.HasPrefix(again.out.String(), "MongoDB not configured (media only)\n") {
+	if strings.Contains(again.out.String(), "eyJ") || !strings.HasPrefix(again.out.String(), "MongoDB not configured (records are kept in entities.db)\n") {
 		t.Errorf("the second start says: %s", again.out)
 	}
 }

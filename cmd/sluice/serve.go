@@ -146,17 +146,17 @@ func listen(ctx context.Context, address, fix string) (net.Listener, error) {
 
 // start opens the catalogue and wires the application, and says each step as it is done.
 func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logger) (*application, error) {
-	if l.MongoDB.URI.Empty() {
-		say(out, "MongoDB not configured (media only)\n")
-	} else {
-		say(out, "MongoDB not connected (MONGODB_URI is kept; this version does not use it yet)\n")
-	}
-	common, err := openRedis(ctx, &l.Config, out, log)
+	var hear told
+	records, err := openRecords(ctx, &l.Config, hear.records.changed, out, log)
 	if err != nil {
 		return nil, err
 	}
-	var changed changes
-	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: changed.changed, Logger: log})
+	common, err := openRedis(ctx, &l.Config, out, log)
+	if err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
+	common.records = records
+	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: hear.assets.changed, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, common.close())
 	}
@@ -176,7 +176,7 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 	if err := common.openBus(ctx, &l.Config); err != nil {
 		return nil, errors.Join(err, common.close(), books.Close())
 	}
-	a, err := wire(ctx, &l.Config, books, common, &changed, log)
+	a, err := wire(ctx, &l.Config, books, common, &hear, log)
 	if err != nil {
 		return nil, err
 	}
@@ -212,12 +212,13 @@ An admin's token for today, shown this once (sluice token --subject me --role ad
 
 Try it:
 
+  sluice demo%s
   sluice upload lecture.mp4 --course 507f1f77bcf86cd799439011 --video-type intro%s
   sluice link ID --expires 2h%s
   curl -H "Authorization: Bearer $SLUICE_TOKEN" %s/api/media
   %s/api/docs in a browser
 
-`, l.Path("keys"), token, flags, flags, base, base)
+`, l.Path("keys"), token, flags, flags, flags, base, base)
 }
 
 // serve runs until ctx ends or something fails, and leaves nothing running.

@@ -13,22 +13,30 @@ import (
 	"sluice/catalogue"
 	"sluice/catalogue/postgres"
 	"sluice/configs"
+	"sluice/entities"
 	"sluice/gateway"
 	"sluice/media"
 )
 
-// topicRevocations is told when the list of revocations has changed; redis.Media when an asset has.
+// topicRevocations is told when the list of revocations has changed. Other topics are kinds of what is remembered, and are told its ids: redis.Media,
+// the types of records, and the lists of cache.Places.
 const topicRevocations = "revocations"
 
-// shared is what the nodes of a deployment have in common beside the catalogue: a Redis before it, and a way to tell each other what has
-// changed. With neither the gateway is one process.
+// shared is what the nodes of a deployment have in common beside the catalogue: the LMS's records, a Redis before both, and a way to tell each
+// other what has changed. With neither of the last two the gateway is one process.
 type shared struct {
-	tier *redis.Tier   // nil: no REDIS_URL
-	bus  *postgres.Bus // nil: an embedded catalogue, which is one process's own
+	records *entities.Records
+	tier    *redis.Tier   // nil: no REDIS_URL
+	bus     *postgres.Bus // nil: an embedded catalogue, which is one process's own
 
-	forget func(media.AssetID)      // here; set by follow, as are the others
-	knows  func(media.AssetID) bool // whether it is in use here
-	reload func(media.AssetID)      // so that it plays on should the catalogue go away now
+	kinds map[string]recall // by topic; set by follow
+}
+
+// recall is how this node remembers one kind of thing.
+type recall struct {
+	forget func(id string)
+	knows  func(id string) bool // whether it is in use here
+	reload func(id string)      // so that it is known should its source go away now
 }
 
 // bus is what tells other nodes.
@@ -89,10 +97,26 @@ func (s *shared) buses() []bus {
 	return all
 }
 
-// source is what memory asks.
-func (s *shared) source(books *catalogue.Catalogue) cache.AssetSource {
+// assetSource is what the memory of assets asks.
+func (s *shared) assetSource(books *catalogue.Catalogue) cache.AssetSource {
 	if s.tier != nil {
 		return s.tier.Assets(books)
+	}
+	return books
+}
+
+// recordSource is what the memory of records asks.
+func (s *shared) recordSource() cache.RecordSource {
+	if s.tier != nil {
+		return s.tier.Records(s.records)
+	}
+	return s.records
+}
+
+// placeSource is what the memory of places asks.
+func (s *shared) placeSource(books *catalogue.Catalogue) cache.PlaceSource {
+	if s.tier != nil {
+		return s.tier.Places(books)
 	}
 	return books
 }
@@ -114,58 +138,99 @@ func (s *shared) hears() func(time.Time) bool {
 }
 
 // follow connects the application with the other nodes.
-func (s *shared) follow(ctx context.Context, a *application, changed *changes) {
+func (s *shared) follow(ctx context.Context, a *application, hear *told) {
 	ctx = context.WithoutCancel(ctx) // what is committed is told, whoever has left meanwhile
-	s.forget = func(id media.AssetID) {
-		a.assets.Invalidate(id)
-		a.player.Forget(id)
-		a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
+	s.kinds = map[string]recall{redis.Media: assetMemory(ctx, a), string(media.Order): {forget: func(string) { a.records.InvalidateGrants() }}}
+	for _, t := range []media.SubjectType{media.Product, media.Course, media.User, media.Review} {
+		s.kinds[string(t)] = recordMemory(ctx, a, t)
 	}
-	s.knows, s.reload = a.assets.Knows, func(id media.AssetID) { a.assets.Preload(ctx, id) }
+	for _, kind := range []string{cache.Images, cache.Videos, cache.Resources} {
+		s.kinds[kind] = recall{forget: func(id string) { a.places.Invalidate(cache.PlaceQueryOf(kind, id)) }}
+	}
 	missed := func() {
 		a.assets.Expire()
+		a.records.Expire()
+		a.places.Expire()
 		a.uploads.ChangedAll()
 	}
 	for _, b := range s.buses() {
-		told := func(text string) { s.told(text, nil) }
-		if s.bus != nil && s.tier != nil && b == bus(s.bus) {
-			told = func(text string) { s.told(text, func() { _ = s.tier.Forget(ctx, redis.Media, text) }) } // its sender could not
+		for kind, m := range s.kinds {
+			told := func(id string) { m.told(id, nil) }
+			if s.bus != nil && s.tier != nil && b == bus(s.bus) {
+				told = func(id string) { m.told(id, func() { _ = s.tier.Forget(ctx, kind, id) }) } // its sender could not
+			}
+			b.Subscribe(kind, told, missed)
 		}
-		b.Subscribe(redis.Media, told, missed)
 		b.Subscribe(topicRevocations, func(string) { a.denied.Changed() }, a.denied.Changed)
 	}
-	changed.tell(func(id media.AssetID) { s.changed(ctx, id) })
+	hear.assets.tell(func(id media.AssetID) { s.changed(ctx, redis.Media, id.String()) })
+	hear.records.tell(func(x media.Subject) { s.changed(ctx, string(x.Type), x.ID) })
 }
 
-// told is what another node says of an asset.
-func (s *shared) told(text string, before func()) {
-	id, err := media.ParseAssetID(text)
-	if err != nil {
-		return
+func assetMemory(ctx context.Context, a *application) recall {
+	with := func(do func(media.AssetID)) func(string) {
+		return func(text string) {
+			if id, err := media.ParseAssetID(text); err == nil {
+				do(id)
+			}
+		}
 	}
+	return recall{
+		forget: with(func(id media.AssetID) {
+			a.assets.Invalidate(id)
+			a.player.Forget(id)
+			a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
+		}),
+		knows: func(text string) bool {
+			id, err := media.ParseAssetID(text)
+			return err == nil && a.assets.Knows(id)
+		},
+		reload: with(func(id media.AssetID) { a.assets.Preload(ctx, id) }),
+	}
+}
+
+func recordMemory(ctx context.Context, a *application, t media.SubjectType) recall {
+	return recall{
+		forget: func(id string) { a.records.Invalidate(media.Subject{Type: t, ID: id}) },
+		knows:  func(id string) bool { return a.records.Knows(media.Subject{Type: t, ID: id}) },
+		reload: func(id string) { a.records.Preload(ctx, media.Subject{Type: t, ID: id}) },
+	}
+}
+
+// told is what another node says has changed.
+func (m recall) told(id string, before func()) {
 	if before != nil {
 		before()
 	}
-	known := s.knows(id)
-	if s.forget(id); known {
-		s.reload(id)
+	known := m.knows != nil && m.knows(id)
+	if m.forget(id); known {
+		m.reload(id)
 	}
 }
 
-// changed makes every node forget an asset, after each commit. Here it holds when this returns. A lookup that found the old row in Redis
-// just before that was told may have put it back into memory: it goes once more.
-func (s *shared) changed(ctx context.Context, id media.AssetID) {
-	known := s.knows(id)
-	s.forget(id)
-	told := s.tier != nil && s.tier.Forget(ctx, redis.Media, id.String()) == nil
-	if !told && s.bus != nil {
-		_ = s.bus.Publish(ctx, redis.Media, id.String()) // it goes out later when not now
+// changed makes every node forget what was changed, after each commit. Here it holds when this returns. A lookup that found the old value in
+// Redis just before that was told may have put it back into memory: it goes once more.
+func (s *shared) changed(ctx context.Context, kind, id string) {
+	m, remembered := s.kinds[kind]
+	if !remembered {
+		return
 	}
+	known := m.knows != nil && m.knows(id)
+	m.forget(id)
+	s.spread(ctx, kind, id)
 	if s.tier != nil {
-		s.forget(id)
+		m.forget(id)
 	}
 	if known {
-		s.reload(id)
+		m.reload(id)
+	}
+}
+
+// spread makes Redis and the other nodes forget something of a kind.
+func (s *shared) spread(ctx context.Context, kind, id string) {
+	told := s.tier != nil && s.tier.Forget(ctx, kind, id) == nil
+	if !told && s.bus != nil {
+		_ = s.bus.Publish(ctx, kind, id) // it goes out later when not now
 	}
 }
 
@@ -178,12 +243,16 @@ func (s *shared) revoked(ctx context.Context) {
 	}
 }
 
-// checks are what /readyz asks. Without Redis everything works, slower.
-func (s *shared) checks() []gateway.Check {
-	if s.tier == nil {
-		return nil
+// checks are what /readyz asks. Without Redis everything works, slower; without MongoDB, media only.
+func (s *shared) checks(c *configs.Config) []gateway.Check {
+	var all []gateway.Check
+	if !c.MongoDB.URI.Empty() {
+		all = append(all, gateway.Check{Name: "mongodb", Probe: s.records.Ping})
 	}
-	return []gateway.Check{{Name: "redis", Probe: s.tier.Ping}}
+	if s.tier != nil {
+		all = append(all, gateway.Check{Name: "redis", Probe: s.tier.Ping})
+	}
+	return all
 }
 
 func (s *shared) loops() []func(context.Context) error {
@@ -196,6 +265,9 @@ func (s *shared) loops() []func(context.Context) error {
 
 func (s *shared) close() error {
 	var errs []error
+	if s.records != nil {
+		errs = append(errs, s.records.Close())
+	}
 	if s.tier != nil {
 		errs = append(errs, s.tier.Close())
 	}

@@ -158,7 +158,7 @@ func TestTwoNodesOverRedis(t *testing.T) {
 	s := livetest.Redis(t)
 	w := newTwins(t, s.URL(), s.URL())
 	w.walk(500 * time.Millisecond)
-	inOrder := regexp.MustCompile(`^MongoDB not configured \(media only\)\nRedis connected\nPostgreSQL connected successfully\n`)
+	inOrder := regexp.MustCompile(`^MongoDB not configured \(records are kept in entities.db\)\nRedis connected\nPostgreSQL connected successfully\n`)
 	if out := w.nodes[1].out.String(); !inOrder.MatchString(out) {
 		t.Errorf("the start says %q", out)
 	}

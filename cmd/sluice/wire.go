@@ -34,6 +34,9 @@ type application struct {
 	backends  openBackends
 	shared    *shared
 	assets    *cache.Assets
+	records   *cache.Records
+	places    *cache.Places
+	lms       *curation.LMS
 	counter   *analytics.Counter
 	nodes     *nodes
 	uploads   *uploads.Service
@@ -45,7 +48,7 @@ type application struct {
 
 // wire builds the application over an open catalogue and what is shared with other nodes, which it owns from here on. It is the only place that picks drivers, together with
 // openCatalogue and openStorage.
-func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, common *shared, changed *changes, log *slog.Logger) (_ *application, err error) {
+func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, common *shared, hear *told, log *slog.Logger) (_ *application, err error) {
 	a := &application{log: log, catalogue: books, shared: common}
 	defer func() { //nolint:contextcheck // closes what a failed start leaves, whatever became of ctx
 		if err != nil {
@@ -59,8 +62,8 @@ func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, co
 	if a.nodes, err = newNodes(c, log); err != nil {
 		return nil, err
 	}
-	if a.assets, err = cache.NewAssets(common.source(books), cache.Options{Size: c.Cache.Assets, Hears: common.hears(), Logger: log}); err != nil {
-		return nil, fmt.Errorf("cache: %w", err)
+	if err := a.remember(ctx, c); err != nil {
+		return nil, err
 	}
 	// Before the store is opened: the journal's lock keeps a second process away from the data directory.
 	a.counter, err = analytics.NewCounter(books, c.Path("journal"), analytics.CounterOptions{CloseWait: countsWait, Logger: log})
@@ -80,8 +83,33 @@ func wire(ctx context.Context, c *configs.Config, books *catalogue.Catalogue, co
 	if err := a.wireEdge(c, store, ring, log); err != nil {
 		return nil, err
 	}
-	common.follow(ctx, a, changed)
+	common.follow(ctx, a, hear)
 	return a, nil
+}
+
+// Sizes of what is remembered beside assets.
+const (
+	rememberedRecords = 32 << 10 // KiB
+	rememberedPlaces  = 1 << 16
+)
+
+// remember puts memory in front of the catalogue and of the LMS's records.
+func (a *application) remember(ctx context.Context, c *configs.Config) (err error) {
+	s := a.shared
+	o := cache.Options{Size: c.Cache.Assets, Hears: s.hears(), Logger: a.log}
+	if a.assets, err = cache.NewAssets(s.assetSource(a.catalogue), o); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	o.Size = rememberedRecords
+	if a.records, err = cache.NewRecords(s.recordSource(), o); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	o.Size = rememberedPlaces
+	spread := func(ctx context.Context, kind, id string) { s.spread(context.WithoutCancel(ctx), kind, id) }
+	if a.places, err = cache.NewPlaces(s.placeSource(a.catalogue), spread, o); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	return nil
 }
 
 // wireEdge builds the use-cases and the gateway before them.
@@ -109,9 +137,10 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 	if err != nil {
 		return fmt.Errorf("playback: %w", err)
 	}
-	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL, Denied: a.denied})
+	rights := media.Rights{Records: a.records}
+	links := playback.NewLinks(a.assets, ring, playback.LinkOptions{Default: c.Links.TTL, Max: c.Links.MaxTTL, Denied: a.denied, Rights: rights})
 	a.uploads, err = uploads.New(a.catalogue, store, ring, a.nodes.locker, uploads.Options{
-		Shared: a.nodes.shared(), Turns: a.nodes.turns,
+		Shared: a.nodes.shared(), Turns: a.nodes.turns, Rights: rights, Unplace: unplace(a.catalogue),
 		MaxSize: int64(c.Uploads.MaxSize), Quota: int64(c.Uploads.Quota), AllowedTypes: c.Uploads.AllowedTypes, Ack: string(c.Uploads.Ack),
 		Expiry: c.Uploads.Expiry, StallAfter: c.Uploads.StallAfter, Network: c.Uploads.IdleTimeout,
 		Authenticate: a.auth.Principal, Problem: problems.Write, OpenGrant: ring.OpenGrant, SealGrant: ring.SealGrant,
@@ -120,16 +149,20 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 	if err != nil {
 		return fmt.Errorf("uploads: %w", err)
 	}
+	curated := curation.New(a.catalogue.Shelf(), store, curation.Options{Memory: a.assets, Rights: rights, Logger: log})
+	a.lms = curation.NewLMS(curated, a.catalogue, a.shared.records, curation.LMSOptions{
+		Records: a.records, Places: a.places, Trash: c.Trash.Keep, Alone: !c.DB.Enabled && c.MongoDB.URI.Empty(),
+	})
 	a.gateway, err = gateway.New(gateway.Needs{
-		Media: curation.New(a.catalogue.Shelf(), store, curation.Options{Memory: a.assets, Logger: log}),
+		Media: curated, LMS: a.lms,
 		Links: links, Counter: a.counter,
-		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{}),
+		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{Rights: rights}),
 		Grants:  a.uploads, Revocations: a.denied, Answers: a.catalogue, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
 		ShutdownGrace: shutdownGrace(c),
 		// Known media go on playing without the catalogue (contracts, section 3): it degrades and does not stop.
-		Checks: slices.Concat([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.shared.checks(), a.backends.checks()),
+		Checks: slices.Concat([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.shared.checks(c), a.backends.checks()),
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -203,23 +236,29 @@ func openPostgres(ctx context.Context, c *configs.Config, o catalogue.Options) (
 	}
 }
 
-// changes passes what the catalogue says to those who remember rows, which are built after it.
-type changes struct {
-	f atomic.Pointer[func(media.AssetID)]
+// changes passes what one source says to those who remember it, which are built after it.
+type changes[T any] struct {
+	f atomic.Pointer[func(T)]
 }
 
-func (c *changes) tell(f func(media.AssetID)) { c.f.Store(&f) }
+func (c *changes[T]) tell(f func(T)) { c.f.Store(&f) }
 
-func (c *changes) changed(id media.AssetID) {
+func (c *changes[T]) changed(v T) {
 	if f := c.f.Load(); f != nil {
-		(*f)(id)
+		(*f)(v)
 	}
+}
+
+// told is what the catalogue and the LMS's records say of changes.
+type told struct {
+	assets  changes[media.AssetID]
+	records changes[media.Subject]
 }
 
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	loops := []func(context.Context) error{a.nodes.run, a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.tellUnknown}
+	loops := []func(context.Context) error{a.nodes.run, a.uploads.Run, a.counter.Run, a.auth.Run, a.denied.Run, a.lms.Run, a.shared.records.Run, a.tellUnknown}
 	for _, loop := range append(loops, a.shared.loops()...) {
 		g.Go(func() error {
 			if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -239,6 +278,12 @@ func (a *application) close() error {
 	}
 	if a.assets != nil {
 		errs = append(errs, a.assets.Close())
+	}
+	if a.records != nil {
+		errs = append(errs, a.records.Close())
+	}
+	if a.places != nil {
+		errs = append(errs, a.places.Close())
 	}
 	if a.nodes != nil {
 		errs = append(errs, a.nodes.close())
