@@ -102,7 +102,9 @@ func (r *Records) Run(ctx context.Context) error {
 	defer again.Stop()
 	deaf := false
 	for {
+		began := time.Now()
 		err := w.Watch(ctx, r.o.Changed)
+		deaf = deaf && time.Since(began) < againAfter // it heard for a while, in between
 		if errors.Is(err, errors.ErrUnsupported) {
 			<-ctx.Done()
 		}

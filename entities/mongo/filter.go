@@ -121,7 +121,7 @@ func unchanged(was bson.Raw) bson.D {
 		switch name := e.Key(); {
 		case name == "_id":
 			filter = append(filter, bson.E{Key: name, Value: e.Value()})
-		case plainName(name):
+		case plainName(name) && e.Value().Type != bson.TypeUndefined: // which no condition may name
 			filter = append(filter, bson.E{Key: name, Value: is("$eq", e.Value())})
 		}
 	}
