@@ -140,9 +140,10 @@ func (l *list) build() {
 	case l.q.PublicToo && !private:
 		visible = [][]string{{"a.is_public"}}
 	}
+	sources := l.sources()
 	for _, who := range visible {
-		for _, from := range l.sources() {
-			l.arms = append(l.arms, l.arm(from, who))
+		for i := range sources {
+			l.arms = append(l.arms, l.arm(sources[:i], sources[i], who))
 		}
 	}
 }
@@ -170,17 +171,21 @@ func (l *list) sources() []string {
 	return found
 }
 
-func (l *list) arm(from string, who []string) string {
+// arm reads one source. Those before it have given what stands there too.
+func (l *list) arm(before []string, from string, who []string) string {
 	where := append([]string{}, who...)
 	key, id := l.order.asset, "a.id"
 	source := "assets a"
 	storage, coarse := "a.storage_type", "a.media_type"
-	if from == "assets" {
+	switch {
+	case from == "assets":
 		where = append(where, "a.doomed_at = 0", "NOT a.partial")
-	} else {
+	case l.order.asset == l.order.placed && !l.named(): // the order is that of assets alone, and much of them fits
+		where = append(where, "a.doomed_at = 0", "NOT a.partial", l.there(from))
+	default:
 		key, id, storage = l.order.placed, "p.asset_id", "p.storage_type"
 		source = from + " p JOIN assets a ON a.id = p.asset_id"
-		where = append(where, l.placed()...)
+		where = append(append(where, l.placed("p.")...), l.once(before, from))
 		if from == "media_storage" {
 			coarse = "p.media_type"
 		}
@@ -221,8 +226,41 @@ func (l *list) arm(from string, who []string) string {
 	return "SELECT " + key + " AS k, " + id + " AS id FROM " + source + " WHERE " + strings.Join(where, " AND ") + l.tail(key, id)
 }
 
+// there asks of an asset whether it has a place that fits. What the place repeats of it is asked too, where it is rare that finds it.
+func (l *list) there(from string) string {
+	where := append([]string{"p.asset_id = a.id"}, l.placed("p.")...)
+	if l.q.StorageType != "" {
+		where = append(where, "p.storage_type = "+l.bind(string(l.q.StorageType)))
+	}
+	if l.q.Type != "" && from == "media_storage" {
+		where = append(where, "p.media_type = "+l.bind(string(l.q.Type)))
+	}
+	return "EXISTS (SELECT 1 FROM " + from + " p WHERE " + strings.Join(where, " AND ") + ")"
+}
+
+// named reports whether a list is of one entity, which has few media.
+func (l *list) named() bool {
+	p := l.q.Placement
+	return p.ProductID != "" || p.CourseID != "" || p.LessonID != "" || p.ModuleID != "" || l.q.Reference.ID != ""
+}
+
+// once lets an asset with several places through at one of them: where it has none that fits in a table before, nor an older one in this.
+// The comparison of ids also keeps PostgreSQL from reading a table as a whole to hash it.
+func (l *list) once(before []string, from string) string {
+	var others []string
+	for _, t := range append(before[:len(before):len(before)], from) {
+		compare := "o.id <> p.id"
+		if t == from {
+			compare = "o.id < p.id"
+		}
+		others = append(others, "NOT EXISTS (SELECT 1 FROM "+t+" o WHERE "+
+			strings.Join(append([]string{"o.asset_id = p.asset_id", compare}, l.placed("o.")...), " AND ")+")")
+	}
+	return "(a.also = '' OR " + strings.Join(others, " AND ") + ")"
+}
+
 // placed gives the conditions on a table of placements. Not all of them fit every table: sources has left out those they do not fit.
-func (l *list) placed() []string {
+func (l *list) placed(of string) []string {
 	var where []string
 	for _, c := range []struct{ column, value string }{
 		{"mongo_product_id", l.q.Placement.ProductID},
@@ -237,9 +275,9 @@ func (l *list) placed() []string {
 		if c.value == "" {
 			continue
 		}
-		where = append(where, "p."+c.column+" = "+l.bind(c.value))
-		if c.column == "mongo_lesson_id" || c.column == "reference_id" || c.column == "reference_type" {
-			where = append(where, "p."+c.column+" <> ''") // says again what the partial index says, for the planner
+		where = append(where, of+c.column+" = "+l.bind(c.value))
+		if c.column == "mongo_lesson_id" || c.column == "mongo_module_id" || c.column == "reference_id" || c.column == "reference_type" {
+			where = append(where, of+c.column+" <> ''") // says again what the partial index says, for the planner
 		}
 	}
 	return where

@@ -59,7 +59,7 @@ func (l selection) text(columns string, k media.PlacementKind) string {
 // count counts them, up to one more than there may be.
 func (l selection) count(k media.PlacementKind) string {
 	return "SELECT COUNT(*) FROM (SELECT 1 FROM " + table(k) + " p JOIN assets a ON a.id = p.asset_id" + l.where + " LIMIT " +
-		strconv.Itoa(media.MaxPlaces+1) + ") AS some"
+		strconv.Itoa(media.MaxPlaces+1) + ") AS n"
 }
 
 // Places reads all places of an entity. See curation.Places.
@@ -116,6 +116,7 @@ func (c *Catalogue) PlaceCounts(ctx context.Context, q media.PlaceQuery) ([]medi
 
 // Place reads one place. See curation.Places.
 func (c *Catalogue) Place(ctx context.Context, kind media.PlacementKind, id media.AssetID) (p media.Place, err error) {
+	kind = kindOf(kind)
 	if err := checkKind(kind); err != nil {
 		return media.Place{}, err
 	}
@@ -144,6 +145,7 @@ func orNotFound(err error) error {
 
 // holdPlace locks a place's product and its asset, and finds it there. The first look tells what to lock.
 func (w *work) holdPlace(ctx context.Context, kind media.PlacementKind, id media.AssetID, to ...media.Placement) (*standing, int, error) {
+	kind = kindOf(kind)
 	if err := checkKind(kind); err != nil {
 		return nil, 0, err
 	}
@@ -174,7 +176,7 @@ func (c *Catalogue) ChangePlace(ctx context.Context, kind media.PlacementKind, i
 	if ch.Placement != nil {
 		p := *ch.Placement
 		if p.Kind == "" {
-			p.Kind = kind
+			p.Kind = kindOf(kind)
 		}
 		if err := checkPlace(p); err != nil {
 			return media.Place{}, err

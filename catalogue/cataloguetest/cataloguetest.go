@@ -47,7 +47,7 @@ func Check(t testing.TB, open Open, p Promise) {
 // Promises gives all of them.
 func Promises() []Promise {
 	var all []Promise
-	for _, group := range [][]Promise{ledger(), quota(), placements(), shelf(), lists(), counts(), views(), denials(), replays()} {
+	for _, group := range [][]Promise{ledger(), quota(), placements(), shelf(), lists(), counts(), views(), denials(), replays(), places(), trash(), intents()} {
 		all = append(all, group...)
 	}
 	return all

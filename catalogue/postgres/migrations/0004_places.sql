@@ -37,6 +37,7 @@ CREATE INDEX product_images_product ON product_images (mongo_product_id, created
 CREATE UNIQUE INDEX product_images_main ON product_images (mongo_product_id) WHERE is_main_image;
 CREATE INDEX product_images_storage_type ON product_images (storage_type, created_at, asset_id);
 CREATE INDEX product_images_created ON product_images (created_at, asset_id);
+CREATE INDEX product_images_size ON product_images (file_size, asset_id);
 
 CREATE TABLE before_places AS SELECT * FROM course_videos;
 DROP TABLE course_videos;
@@ -65,6 +66,8 @@ CREATE INDEX course_videos_lesson_alone ON course_videos (mongo_lesson_id, creat
 CREATE INDEX course_videos_type ON course_videos (mongo_course_id, video_type, created_at, asset_id);
 CREATE INDEX course_videos_storage_type ON course_videos (storage_type, created_at, asset_id);
 CREATE INDEX course_videos_created ON course_videos (created_at, asset_id);
+CREATE INDEX course_videos_module ON course_videos (mongo_module_id, created_at, asset_id) WHERE mongo_module_id <> '';
+CREATE INDEX course_videos_size ON course_videos (file_size, asset_id);
 
 CREATE TABLE before_places AS SELECT * FROM course_resources;
 DROP TABLE course_resources;
@@ -93,6 +96,7 @@ CREATE INDEX course_resources_lesson_alone ON course_resources (mongo_lesson_id,
 CREATE INDEX course_resources_type ON course_resources (resource_type, created_at, asset_id);
 CREATE INDEX course_resources_storage_type ON course_resources (storage_type, created_at, asset_id);
 CREATE INDEX course_resources_created ON course_resources (created_at, asset_id);
+CREATE INDEX course_resources_size ON course_resources (file_size, asset_id);
 
 CREATE TABLE before_places AS SELECT * FROM media_storage;
 DROP TABLE media_storage;
