@@ -47,18 +47,18 @@ func selectPlaces(q media.PlaceQuery) (selection, error) {
 		where = append(where, "p.reference_id <> ''") // says again what the partial index says, for the planner
 		add("reference_type", string(q.Reference.Type))
 	}
-	l.where = " WHERE " + strings.Join(where, " AND ") + " AND a.doomed_at = 0"
+	l.where = " WHERE " + strings.Join(where, " AND ")
 	return l, checkTexts("id", q.Subject().ID, "mongoLessonId", q.LessonID, "videoType", string(q.VideoType), "referenceType", string(q.Subject().Type))
 }
 
 func (l selection) text(columns string, k media.PlacementKind) string {
-	return "SELECT " + columns + " FROM " + table(k) + " p JOIN assets a ON a.id = p.asset_id" + l.where + " ORDER BY " + l.order +
+	return "SELECT " + columns + " FROM " + table(k) + " p JOIN assets a ON a.id = p.asset_id" + l.where + " AND a.doomed_at = 0 ORDER BY " + l.order +
 		" LIMIT " + strconv.Itoa(media.MaxPlaces)
 }
 
 // count counts them, up to one more than there may be.
 func (l selection) count(k media.PlacementKind) string {
-	return "SELECT COUNT(*) FROM (SELECT 1 FROM " + table(k) + " p JOIN assets a ON a.id = p.asset_id" + l.where + " LIMIT " +
+	return "SELECT COUNT(*) FROM (SELECT 1 FROM " + table(k) + " p" + l.where + " LIMIT " +
 		strconv.Itoa(media.MaxPlaces+1) + ") AS n"
 }
 

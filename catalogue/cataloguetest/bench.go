@@ -2,6 +2,7 @@ package cataloguetest
 
 import (
 	"encoding/binary"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,7 +11,8 @@ import (
 	"sluice/media"
 )
 
-// Bench measures what is hot: a read by id, one of the counts alone, an upload's two writes from 16 callers, and a flush of 500 tallies.
+// Bench measures what is hot: a read by id, one of the counts alone, those of an entity's places, an upload's two writes from 16 callers, and
+// a flush of 500 tallies.
 func Bench(b *testing.B, open Open) {
 	b.Helper()
 	asset := func() media.Asset {
@@ -47,6 +49,7 @@ func Bench(b *testing.B, open Open) {
 			}
 		}
 	})
+	benchPlaces(b, open)
 	for name, state := range map[string]media.State{"begin and stored by 16": media.Uploading, "begin as stored by 16": media.Stored} {
 		b.Run(name, func(b *testing.B) {
 			c := open(b, catalogue.Options{})
@@ -105,6 +108,48 @@ func Bench(b *testing.B, open Open) {
 					b.Fatal(err)
 				}
 				batch.From = batch.To
+			}
+		})
+	}
+}
+
+// benchPlaces measures reads of few and many places of one product, and an image that comes and goes.
+func benchPlaces(b *testing.B, open Open) {
+	b.Helper()
+	for _, n := range []int{5, 200} {
+		c := open(b, catalogue.Options{})
+		list := make([]media.Attachment, n)
+		for i := range list {
+			list[i] = external(imageOf(1, i == 0, i))
+		}
+		if _, err := c.Attach(b.Context(), "", list); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("counts of %d places", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if got, err := c.PlaceCounts(b.Context(), imagesOf(1)); err != nil || len(got) != n {
+					b.Fatal(len(got), err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d places", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if got, err := c.Places(b.Context(), imagesOf(1)); err != nil || len(got) != n {
+					b.Fatal(len(got), err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("a main image comes to %d, and goes", n), func(b *testing.B) {
+			for b.Loop() {
+				p, err := c.Attach(b.Context(), "", []media.Attachment{external(imageOf(1, true, 0))})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := c.Remove(b.Context(), media.ProductImage, p[0].ID, 0, media.Trashed{}); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

@@ -2,9 +2,7 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/catalogue"
+	"sluice/catalogue/cataloguetest"
 	"sluice/catalogue/postgres"
 	"sluice/internal/livetest"
 	"sluice/media"
@@ -21,61 +20,8 @@ import (
 
 const manyRows = 100_000
 
-// recorder is an Engine that remembers what it was asked.
-type recorder struct {
-	catalogue.Engine
-	asked []asked
-}
-
-type asked struct {
-	text string
-	args []any
-}
-
-func (r *recorder) note(text string, args []any) {
-	r.asked = append(r.asked, asked{text, append([]any(nil), args...)})
-}
-
-func (r *recorder) Read(ctx context.Context, do func(catalogue.Querier) error) error {
-	return r.Engine.Read(ctx, func(q catalogue.Querier) error { return do(recorded{q, r}) })
-}
-
-func (r *recorder) Write(ctx context.Context, m catalogue.Mode, do func(catalogue.Tx) error) error {
-	return r.Engine.Write(ctx, m, func(tx catalogue.Tx) error { return do(recordedTx{tx, r}) })
-}
-
-type recorded struct {
-	catalogue.Querier
-	r *recorder
-}
-
-func (q recorded) Query(ctx context.Context, text string, args ...any) (catalogue.Rows, error) {
-	q.r.note(text, args)
-	return q.Querier.Query(ctx, text, args...)
-}
-
-type recordedTx struct {
-	catalogue.Tx
-	r *recorder
-}
-
-func (t recordedTx) Query(ctx context.Context, text string, args ...any) (catalogue.Rows, error) {
-	t.r.note(text, args)
-	return t.Tx.Query(ctx, text, args...)
-}
-
-func (t recordedTx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
-	t.r.note(text, args)
-	return t.Tx.Exec(ctx, text, args...)
-}
-
-func (t recordedTx) Later(ctx context.Context, text string, args ...any) error {
-	t.r.note(text, args)
-	return t.Tx.Later(ctx, text, args...)
-}
-
-// open gives a catalogue over this database whose statements are remembered, and a connection to look at it from.
-func (r *recorder) open(t *testing.T) (*catalogue.Catalogue, *pgx.Conn) {
+// record gives a catalogue whose statements are remembered, and a connection to look at it from.
+func record(t *testing.T, r *cataloguetest.Recorder) (*catalogue.Catalogue, *pgx.Conn) {
 	t.Helper()
 	s := livetest.SharedPostgres(t)
 	database := s.NewDatabase(t)
@@ -248,8 +194,8 @@ func fault(plan string) string {
 
 func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
 	t.Parallel()
-	r := &recorder{}
-	c, conn := r.open(t)
+	r := &cataloguetest.Recorder{}
+	c, conn := record(t, r)
 	fill(t, conn, unindex(t, conn)...)
 	for _, p := range purposes() {
 		plan := explain(t, conn, p.text)
@@ -257,18 +203,18 @@ func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
 			t.Errorf("%s does not use %s:\n%s", p.name, p.index, plan)
 		}
 	}
-	for name, q := range listings() {
+	for name, q := range cataloguetest.Listings() {
 		for _, sort := range []media.Sort{media.Newest, media.Oldest, media.Largest, media.Smallest, media.MostFetched, media.LeastFetched} {
 			q.Sort, q.Cursor = sort, ""
 			for range 2 { // the first page, and one behind a cursor
-				r.asked = nil
+				r.Asked = nil
 				page, err := c.List(t.Context(), q)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, a := range r.asked {
-					if plan := explain(t, conn, a.text, a.args...); fault(plan) != "" {
-						t.Errorf("a list of %s by %s %s:\n%s\n%s", name, sort, fault(plan), a.text, plan)
+				for _, a := range r.Asked {
+					if plan := explain(t, conn, a.Text, a.Args...); fault(plan) != "" {
+						t.Errorf("a list of %s by %s %s:\n%s\n%s", name, sort, fault(plan), a.Text, plan)
 					}
 				}
 				if q.Cursor = page.NextCursor; q.Cursor == "" {
@@ -277,188 +223,15 @@ func TestQueriesStayOnAnIndexOver100000Rows(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range placeCalls() {
-		r.asked = nil
-		if err := p.call(t.Context(), c); err != nil {
-			t.Errorf("%s: %v", p.name, err)
+	for _, p := range cataloguetest.PlaceCalls() {
+		r.Asked = nil
+		if err := p.Call(t.Context(), c); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
 		}
-		for _, a := range r.asked {
-			if plan := explain(t, conn, a.text, a.args...); fault(plan) != "" {
-				t.Errorf("%s %s:\n%s\n%s", p.name, fault(plan), a.text, plan)
+		for _, a := range r.Asked {
+			if plan := explain(t, conn, a.Text, a.Args...); fault(plan) != "" {
+				t.Errorf("%s %s:\n%s\n%s", p.Name, fault(plan), a.Text, plan)
 			}
 		}
-	}
-}
-
-func listings() map[string]media.Query {
-	const e = "000000000000000000000007"
-	yes, no := true, false
-	return map[string]media.Query{
-		"what one uploaded":    {AnyOwner: true, UploadedBy: "u7"},
-		"one's public ones":    {AnyOwner: true, UploadedBy: "u7", Public: &yes},
-		"public ones":          {AnyOwner: true, Public: &yes},
-		"private ones":         {AnyOwner: true, Public: &no},
-		"mine, private":        {Owner: "u7", PublicToo: true, Public: &no},
-		"mine, or public":      {Owner: "u7", PublicToo: true, Public: &yes},
-		"a public course":      {AnyOwner: true, Public: &yes, Placement: media.Placement{CourseID: e}},
-		"everything":           {AnyOwner: true},
-		"mine":                 {Owner: "u7"},
-		"mine and public":      {Owner: "u7", PublicToo: true},
-		"ready ones":           {AnyOwner: true, States: []media.State{media.Ready}},
-		"a type":               {AnyOwner: true, Type: media.Image},
-		"a storage type":       {AnyOwner: true, StorageType: media.S3},
-		"a product":            {AnyOwner: true, Placement: media.Placement{ProductID: e}},
-		"a course":             {AnyOwner: true, Placement: media.Placement{CourseID: e}},
-		"a lesson":             {AnyOwner: true, Placement: media.Placement{LessonID: e}},
-		"a course's intros":    {AnyOwner: true, Placement: media.Placement{CourseID: e, VideoType: media.IntroVideo}},
-		"a reference":          {AnyOwner: true, Reference: media.Subject{Type: media.Order, ID: e}},
-		"a reference's type":   {AnyOwner: true, Type: media.Image, Reference: media.Subject{Type: media.Order, ID: e}},
-		"references to orders": {AnyOwner: true, Reference: media.Subject{Type: media.Order}},
-		"a course's lesson":    {AnyOwner: true, Placement: media.Placement{CourseID: e, LessonID: e}},
-		"a course's resources": {AnyOwner: true, Placement: media.Placement{Kind: media.CourseResource, CourseID: e}},
-		"a module":             {AnyOwner: true, Placement: media.Placement{ModuleID: e}},
-		"intros":               {AnyOwner: true, Placement: media.Placement{VideoType: media.IntroVideo}},
-		"code":                 {AnyOwner: true, Placement: media.Placement{ResourceType: media.ResourceCode}},
-		"images":               {AnyOwner: true, Placement: media.Placement{Kind: media.ProductImage}},
-		"videos":               {AnyOwner: true, Placement: media.Placement{Kind: media.CourseVideo}},
-		"resources":            {AnyOwner: true, Placement: media.Placement{Kind: media.CourseResource}},
-		"generic media":        {AnyOwner: true, Placement: media.Placement{Kind: media.Generic}},
-		"videos on s3":         {AnyOwner: true, StorageType: media.S3, Placement: media.Placement{Kind: media.CourseVideo}},
-		"generic audio":        {AnyOwner: true, Type: media.Audio, Placement: media.Placement{Kind: media.Generic}},
-	}
-}
-
-// placeCalls are what is asked of places, the trash and intents.
-func placeCalls() []struct {
-	name string
-	call func(context.Context, *catalogue.Catalogue) error
-} {
-	type call = func(context.Context, *catalogue.Catalogue) error
-	const e = "000000000000000000000007"
-	course, product := media.Subject{Type: media.Course, ID: e}, media.Subject{Type: media.Product, ID: e}
-	image := media.Placement{Kind: media.ProductImage, ProductID: e, MainImage: true}
-	places := func(q media.PlaceQuery) call {
-		return func(ctx context.Context, c *catalogue.Catalogue) error {
-			list, err := c.Places(ctx, q)
-			if err != nil || len(list) == 0 {
-				return fmt.Errorf("%d places: %w", len(list), err)
-			}
-			counts, err := c.PlaceCounts(ctx, q)
-			if err == nil && len(counts) != len(list) {
-				err = fmt.Errorf("%d counts of %d", len(counts), len(list))
-			}
-			return err
-		}
-	}
-	return []struct {
-		name string
-		call call
-	}{
-		{"images of a product", places(media.PlaceQuery{Kind: media.ProductImage, ProductID: e})},
-		{"videos of a course", places(media.PlaceQuery{Kind: media.CourseVideo, CourseID: e})},
-		{"intros of a course", places(media.PlaceQuery{Kind: media.CourseVideo, CourseID: e, VideoType: media.IntroVideo})},
-		{"videos of a lesson", places(media.PlaceQuery{Kind: media.CourseVideo, CourseID: e, LessonID: e})},
-		{"intros of a lesson", places(media.PlaceQuery{Kind: media.CourseVideo, CourseID: e, LessonID: e, VideoType: media.IntroVideo})},
-		{"resources of a course", places(media.PlaceQuery{Kind: media.CourseResource, CourseID: e})},
-		{"resources of a lesson", places(media.PlaceQuery{Kind: media.CourseResource, CourseID: e, LessonID: e})},
-		{"media of an order", places(media.PlaceQuery{Kind: media.Generic, Reference: media.Subject{Type: media.Order, ID: e}})},
-		{"an image that is attached, replaced, removed, and put back", func(ctx context.Context, c *catalogue.Catalogue) error {
-			list, err := c.Attach(ctx, "", []media.Attachment{
-				{Asset: media.Asset{Owner: "u", ExternalURL: "https://x.example/1"}, Placement: image},
-				{Asset: media.Asset{Owner: "u", ExternalURL: "https://x.example/2"}, Placement: image},
-			})
-			if err != nil {
-				return err
-			}
-			again, err := c.Attach(ctx, "", []media.Attachment{{Asset: media.Asset{ID: list[1].Asset.ID}, Placement: media.Placement{Kind: media.CourseVideo, CourseID: e}}})
-			if err != nil {
-				return err
-			}
-			by, err := c.Add(ctx, media.Asset{Owner: "u", ExternalURL: "https://x.example/3"})
-			if err != nil {
-				return err
-			}
-			a, err := c.Replace(ctx, again[0].Asset.ID, again[0].Asset.Version, by.ID)
-			if err != nil {
-				return err
-			}
-			if _, err := c.ChangePlace(ctx, media.ProductImage, list[1].ID, a.Version, media.PlaceChange{Placement: &media.Placement{ProductID: e}}); err != nil {
-				return err
-			}
-			if _, _, err := c.Remove(ctx, media.ProductImage, list[1].ID, 0, media.Trashed{Until: time.Now().Add(time.Hour)}); err != nil {
-				return err
-			}
-			if _, err := c.Restore(ctx, list[1].ID); err != nil {
-				return err
-			}
-			return c.Doom(ctx, list[1].Asset.ID)
-		}},
-		{"an order of images", func(ctx context.Context, c *catalogue.Catalogue) error {
-			q := media.PlaceQuery{Kind: media.ProductImage, ProductID: e}
-			counts, err := c.PlaceCounts(ctx, q)
-			if err != nil {
-				return err
-			}
-			var ids []media.AssetID
-			for i := range counts {
-				ids = append(ids, counts[len(counts)-1-i].ID)
-			}
-			return c.Reorder(ctx, q, ids)
-		}},
-		{"a product and a course that are removed and put back", func(ctx context.Context, c *catalogue.Catalogue) error {
-			for _, of := range []media.Subject{product, course, {Type: media.Order, ID: e}} {
-				if _, err := c.RemoveAll(ctx, of, "i1", media.Trashed{Until: time.Now().Add(time.Hour)}); err != nil {
-					return err
-				}
-				if err := c.RestoreAll(ctx, of, "i2"); err != nil {
-					return err
-				}
-			}
-			_, err := c.RemoveAll(ctx, product, "", media.Trashed{})
-			return err
-		}},
-		{"the trash", func(ctx context.Context, c *catalogue.Catalogue) error {
-			for _, by := range []string{"", "u1"} {
-				items, next, err := c.Trash(ctx, by, 10, "")
-				if err != nil || len(items) != 10 {
-					return fmt.Errorf("%d items: %w", len(items), err)
-				}
-				if _, _, err := c.Trash(ctx, by, 10, next); err != nil {
-					return err
-				}
-				if _, err := c.Trashed(ctx, items[0].ID); err != nil {
-					return err
-				}
-				if _, _, err := c.Empty(ctx, items[0].ID); err != nil {
-					return err
-				}
-			}
-			return c.EmptyUntil(ctx, time.Date(2026, 1, 1, 2, 0, 0, 0, time.UTC))
-		}},
-		{"intents", func(ctx context.Context, c *catalogue.Catalogue) error {
-			if _, err := c.Intents(ctx); err != nil {
-				return err
-			}
-			return errors.Join(c.Intend(ctx, media.Intent{ID: "i"}), c.Undo(ctx, "i"), c.End(ctx, "i"))
-		}},
-		{"walks", func(ctx context.Context, c *catalogue.Catalogue) error {
-			for _, walk := range []iter.Seq2[media.Asset, error]{c.Unchecked(ctx), c.Doomed(ctx)} {
-				n := 0
-				for a, err := range walk {
-					if err != nil {
-						return err
-					}
-					if n++; a.Unchecked && n == 1 {
-						if err := c.Checked(ctx, a.ID, true); err != nil {
-							return err
-						}
-					}
-				}
-				if n == 0 {
-					return errors.New("there was nothing to walk")
-				}
-			}
-			return nil
-		}},
 	}
 }
