@@ -161,8 +161,13 @@ func placeReads() []Promise {
 		}},
 		{"places of no entity, and of no kind, are refused", func(f *Fixture) {
 			for _, q := range []media.PlaceQuery{
-				{}, {Kind: media.ProductImage}, {Kind: media.CourseVideo, ProductID: entity(1)}, {Kind: "shelf", ProductID: entity(1)},
-				{Reference: media.Subject{ID: entity(1)}}, {Reference: media.Subject{Type: media.User}}, {Kind: media.ProductImage, ProductID: "\x00"},
+				{},
+				{Kind: media.ProductImage},
+				{Kind: media.CourseVideo, ProductID: entity(1)},
+				{Kind: "shelf", ProductID: entity(1)},
+				{Reference: media.Subject{ID: entity(1)}},
+				{Reference: media.Subject{Type: media.User}},
+				{Kind: media.ProductImage, ProductID: "\x00"},
 			} {
 				_, err := f.Places(f.ctx(), q)
 				f.refuses(err, media.Invalid)
@@ -264,9 +269,15 @@ func attachments() []Promise {
 			slices.Reverse(want)
 			yes := true
 			for _, q := range []media.Query{
-				{Placement: media.Placement{CourseID: entity(1)}}, {Placement: media.Placement{CourseID: entity(2)}}, {Placement: media.Placement{LessonID: entity(2)}},
-				{Placement: media.Placement{Kind: media.CourseVideo}}, {Placement: media.Placement{Kind: media.CourseResource}},
-				{Placement: media.Placement{ProductID: entity(1)}}, {Placement: media.Placement{VideoType: media.LessonVideo}}, {Placement: media.Placement{ModuleID: entity(99)}}, {},
+				{Placement: media.Placement{CourseID: entity(1)}},
+				{Placement: media.Placement{CourseID: entity(2)}},
+				{Placement: media.Placement{LessonID: entity(2)}},
+				{Placement: media.Placement{Kind: media.CourseVideo}},
+				{Placement: media.Placement{Kind: media.CourseResource}},
+				{Placement: media.Placement{ProductID: entity(1)}},
+				{Placement: media.Placement{VideoType: media.LessonVideo}},
+				{Placement: media.Placement{ModuleID: entity(99)}},
+				{},
 			} {
 				for _, sort := range []media.Sort{media.Newest, media.Largest, media.MostFetched} {
 					q.AnyOwner, q.Sort, q.Limit = true, sort, 4
@@ -531,7 +542,8 @@ func replacements() []Promise {
 			f.want("both were told", f.told.Load() == told+2)
 			f.sound(imagesOf(1), media.PlaceQuery{Kind: media.CourseVideo, CourseID: entity(1)}, media.PlaceQuery{Reference: media.Subject{Type: media.User, ID: entity(1)}})
 			for _, q := range []media.Query{
-				{StorageType: media.S3, Placement: media.Placement{CourseID: entity(1)}}, {StorageType: media.S3, Placement: media.Placement{ProductID: entity(1)}},
+				{StorageType: media.S3, Placement: media.Placement{CourseID: entity(1)}},
+				{StorageType: media.S3, Placement: media.Placement{ProductID: entity(1)}},
 				{Type: media.Audio, Reference: media.Subject{ID: entity(1)}},
 			} {
 				q.AnyOwner = true
