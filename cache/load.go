@@ -76,7 +76,7 @@ func (c *Lookups[K, V]) join(ctx context.Context, k K, saw *entry[V], now time.T
 func (c *Lookups[K, V]) finish(k K, l *load[V]) {
 	defer close(l.done)
 	missing := l.err != nil && media.KindOf(l.err) == media.NotFound
-	c.say(l.err, missing)
+	c.say(l.err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l.stale {
@@ -99,9 +99,9 @@ func (c *Lookups[K, V]) finish(k K, l *load[V]) {
 	}
 }
 
-// say tells once that the source fails, and once that it is back.
-func (c *Lookups[K, V]) say(err error, missing bool) {
-	if err != nil && !missing {
+// say tells once that the source fails, and once that it is back. That there is no such thing, or cannot be, is an answer.
+func (c *Lookups[K, V]) say(err error) {
+	if kind := media.KindOf(err); err != nil && kind != media.NotFound && kind != media.Invalid {
 		if !c.away.Swap(true) {
 			c.o.Logger.Warn("lookups fail; what is remembered goes on being served", "of", c.use.Name, "error", err)
 		}

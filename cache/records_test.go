@@ -1,10 +1,13 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -411,6 +414,41 @@ func TestARecordLivesForADayWithoutItsDatabase(t *testing.T) {
 	now.pass(1)
 	if _, err := c.Record(t.Context(), course("c1")); !errors.Is(err, media.Unavailable) {
 		t.Errorf("after a day: %v", err)
+	}
+}
+
+func TestWhatIsSaidOfADatabase(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		said bool
+	}{
+		"it is away":              {media.Unavailable, true},
+		"it fails":                {errors.New("broken"), true},
+		"it does not have that":   {media.NotFound, false},
+		"there can be no such id": {media.Errorf(media.Invalid, "an id of 3 bytes"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var said bytes.Buffer
+			r, s, _ := setup(t, cache.Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			s.change(func() { s.err = c.err })
+			for range 3 {
+				if _, err := r.Record(t.Context(), course("c1")); !errors.Is(err, c.err) {
+					t.Errorf("Record: %v, want %v", err, c.err)
+				}
+				r.Invalidate(course("c1"))
+			}
+			s.change(func() { s.err = nil })
+			sees(t, r, course("c1"), "c1", 2)
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			away, back := strings.Count(said.String(), "lookups fail"), strings.Count(said.String(), "answered again")
+			if want := map[bool]int{true: 1}[c.said]; away != want || back != want || want > 0 && !strings.Contains(said.String(), "of=records") {
+				t.Errorf("want it said %d times: %s", want, said.String())
+			}
+		})
 	}
 }
 

@@ -116,11 +116,13 @@ func (t *Tier) Forget(ctx context.Context, kind string, ids ...string) error {
 	return err
 }
 
-// kept reports whether values of a kind are kept in Redis.
-func kept(kind string) bool {
+// kept reports whether the value of an id is kept in Redis. Ids come from clients: "product:all" may be something of the LMS's own.
+func kept(kind, id string) bool {
 	switch kind {
-	case Media, string(media.Product), string(media.Course), cache.Images, cache.Videos, cache.Resources:
+	case Media:
 		return true
+	case string(media.Product), string(media.Course), cache.Images, cache.Videos, cache.Resources:
+		return media.ValidEntityID(id)
 	}
 	return false
 }
@@ -130,7 +132,7 @@ func (t *Tier) drop(ctx context.Context, c *redis.Client, names ...string) error
 	keys, args := make([]string, len(names)), make([]any, 1, 1+len(names))
 	args[0] = t.channel()
 	for i, name := range names {
-		if kind, _, _ := strings.Cut(name, ":"); kept(kind) { // else what has that name is the LMS's own
+		if kind, id, _ := strings.Cut(name, ":"); kept(kind, id) { // else what has that name is the LMS's own
 			keys[i] = t.key(name)
 		}
 		args = append(args, t.message(name, ""))

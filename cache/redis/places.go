@@ -31,7 +31,7 @@ func (p *Places) Places(ctx context.Context, q media.PlaceQuery) ([]media.Place,
 // Lookup is Places, and tells whether Redis knew.
 func (p *Places) Lookup(ctx context.Context, q media.PlaceQuery) ([]media.Place, bool, error) {
 	kind, id, whole := cache.PlaceKey(q)
-	if !whole {
+	if !whole || !kept(kind, id) {
 		v, err := p.source.Places(ctx, q)
 		return v, false, err
 	}

@@ -31,7 +31,7 @@ func (r *Records) Record(ctx context.Context, s media.Subject) (media.Record, er
 
 // Lookup is Record, and tells whether Redis knew.
 func (r *Records) Lookup(ctx context.Context, s media.Subject) (media.Record, bool, error) {
-	if s.Type != media.Product && s.Type != media.Course || s.ID == "" {
+	if !kept(string(s.Type), s.ID) {
 		v, err := r.RecordSource.Record(ctx, s)
 		return v, false, err
 	}
