@@ -26,6 +26,9 @@ type Driver interface {
 	// What a rule of the database's own refuses, such as a name that is unique, is media.Conflict or media.Invalid.
 	Write(ctx context.Context, k Key, change Change) (Document, error)
 
+	// Trashed names what lies in the trash since before a time, the oldest first, at most limit.
+	Trashed(ctx context.Context, before time.Time, limit int) ([]media.Subject, error)
+
 	// Ping reports whether the database can be asked now.
 	Ping(ctx context.Context) error
 
@@ -67,6 +70,9 @@ type Document struct {
 	// Fields are its members but _id: nil, bool, int64, float64, string, time.Time, []any and map[string]any. What the database keeps
 	// besides, such as binary, is left out, and kept in a document that has the same Raw.
 	Fields map[string]any
+
+	// BuriedAt is since when a document lies in the trash, to the millisecond; zero of others. It is not part of the version.
+	BuriedAt time.Time
 
 	Version  string   // of the whole document, see VersionOf
 	Position Position // in lists

@@ -3,6 +3,7 @@ package entities
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sluice/media"
 )
@@ -54,6 +55,7 @@ func (r *Records) copyOf(ctx context.Context, trash Key) (*Document, error) {
 // inter copies a document to the trash, and deletes it as long as it is still that. When somebody was faster the copy is taken back, unless
 // it is another's by now, and done is false.
 func (r *Records) inter(ctx context.Context, live, trash Key, d Document) (done bool, err error) {
+	d.BuriedAt = r.now(nil)
 	if _, err := r.driver.Write(ctx, trash, func(*Document) (*Document, error) { return &d, nil }); err != nil {
 		return false, wrap("bury", err)
 	}
@@ -90,6 +92,15 @@ func (r *Records) Buried(ctx context.Context, s media.Subject) (media.Record, er
 	return record(s.Type, *d), nil
 }
 
+// maxBuried is how many BuriedBefore gives.
+const maxBuried = 1000
+
+// BuriedBefore gives those that were moved to the trash before a time, oldest first, at most 1,000.
+func (r *Records) BuriedBefore(ctx context.Context, t time.Time) ([]media.Subject, error) {
+	found, err := r.driver.Trashed(ctx, t, maxBuried)
+	return found, wrap("look through the trash", err)
+}
+
 // Raise moves a record back from the trash; nil when it is back already, media.NotFound when it is nowhere.
 func (r *Records) Raise(ctx context.Context, s media.Subject) (media.Record, error) {
 	live, err := key(s)
@@ -110,7 +121,9 @@ func (r *Records) Raise(ctx context.Context, s media.Subject) (media.Record, err
 		case copied == nil:
 			return nil, missing(s.Type)
 		}
-		return r.next(copied), nil
+		back := r.next(copied)
+		back.BuriedAt = time.Time{}
+		return back, nil
 	})
 	if err != nil {
 		return media.Record{}, err

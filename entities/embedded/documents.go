@@ -81,8 +81,32 @@ func find(q entities.Query) (string, []any, error) {
 		by = "+created_at" // not by the index on it: that would walk all records for the few with these ids
 	}
 	args = append(args, int64(q.Limit))
-	return "SELECT id, doc, created_at, updated_at FROM records WHERE trash = 0 AND pending = 0 AND type = $1" + where.String() +
+	return "SELECT " + columns + " FROM records WHERE trash = 0 AND pending = 0 AND type = $1" + where.String() +
 		" ORDER BY " + by + " DESC, id DESC LIMIT $" + strconv.Itoa(len(args)), args, nil
+}
+
+const trashedText = "SELECT type, id FROM records WHERE trash = 1 AND buried_at < $1 ORDER BY buried_at, type, id LIMIT $2"
+
+// Trashed reads the index of the trash.
+func (d *Driver) Trashed(ctx context.Context, before time.Time, limit int) ([]media.Subject, error) {
+	s, err := d.statement(ctx, trashedText)
+	if err != nil {
+		return nil, translate(err)
+	}
+	rows, err := s.QueryContext(ctx, before.UnixMilli(), int64(limit))
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	var found []media.Subject
+	for rows.Next() {
+		var s media.Subject
+		if err := rows.Scan(&s.Type, &s.ID); err != nil {
+			return nil, translate(err)
+		}
+		found = append(found, s)
+	}
+	return found, translate(rows.Err())
 }
 
 // Write reads, asks change, and writes provided the row still holds the same text: only other processes can have changed it meanwhile.
@@ -162,9 +186,12 @@ func put(ctx context.Context, tx *sql.Tx, k entities.Key, doc entities.Document,
 	if err != nil {
 		return entities.Document{}, nil, err
 	}
-	created, updated := doc.CreatedAt().UnixMilli(), doc.UpdatedAt().UnixMilli()
+	created, updated, buried := doc.CreatedAt().UnixMilli(), doc.UpdatedAt().UnixMilli(), int64(0)
+	if !doc.BuriedAt.IsZero() {
+		buried = doc.BuriedAt.UnixMilli()
+	}
 	args := []any{
-		created, updated, truth(doc.Fields[entities.PendingMember] != nil), truth(entities.Published(doc)), entities.OwnerOf(k.Type, doc), text,
+		created, updated, buried, truth(doc.Fields[entities.PendingMember] != nil), truth(entities.Published(doc)), entities.OwnerOf(k.Type, doc), text,
 		trash(k), string(k.Type), k.ID,
 	}
 	var result sql.Result
@@ -172,16 +199,16 @@ func put(ctx context.Context, tx *sql.Tx, k entities.Key, doc entities.Document,
 		if _, err := tx.ExecContext(ctx, "INSERT INTO touched (one) VALUES (1) ON CONFLICT DO NOTHING"); err != nil {
 			return entities.Document{}, nil, err
 		}
-		result, err = tx.ExecContext(ctx, `INSERT INTO records (created_at, updated_at, pending, listed, owner, doc, trash, type, id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, args...)
+		result, err = tx.ExecContext(ctx, `INSERT INTO records (created_at, updated_at, buried_at, pending, listed, owner, doc, trash, type, id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`, args...)
 	} else {
-		result, err = tx.ExecContext(ctx, `UPDATE records SET created_at = $1, updated_at = $2, pending = $3, listed = $4, owner = $5, doc = $6
-			WHERE trash = $7 AND type = $8 AND id = $9 AND doc = $10`, append(args, old)...)
+		result, err = tx.ExecContext(ctx, `UPDATE records SET created_at = $1, updated_at = $2, buried_at = $3, pending = $4, listed = $5, owner = $6, doc = $7
+			WHERE trash = $8 AND type = $9 AND id = $10 AND doc = $11`, append(args, old)...)
 	}
 	if err != nil {
 		return entities.Document{}, nil, err
 	}
-	after, err := decode(k.ID, text, created, updated)
+	after, err := decode(k.ID, text, created, updated, buried)
 	return after, result, err
 }
 
@@ -228,14 +255,14 @@ type row interface{ Scan(dest ...any) error }
 
 func scan(r row) (entities.Document, error) {
 	var id, text string
-	var created, updated int64
-	if err := r.Scan(&id, &text, &created, &updated); err != nil {
+	var created, updated, buried int64
+	if err := r.Scan(&id, &text, &created, &updated, &buried); err != nil {
 		return entities.Document{}, err
 	}
-	return decode(id, text, created, updated)
+	return decode(id, text, created, updated, buried)
 }
 
-func decode(id, text string, created, updated int64) (entities.Document, error) {
+func decode(id, text string, created, updated, buried int64) (entities.Document, error) {
 	reader := json.NewDecoder(strings.NewReader(text))
 	reader.UseNumber()
 	fields := map[string]any{}
@@ -245,8 +272,12 @@ func decode(id, text string, created, updated int64) (entities.Document, error) 
 	for k, v := range fields {
 		fields[k] = numbers(v)
 	}
+	var since time.Time
+	if buried != 0 {
+		since = time.UnixMilli(buried).UTC()
+	}
 	return entities.Document{
-		ID: id, Fields: fields, Version: entities.VersionOf(time.UnixMilli(updated), []byte(text)),
+		BuriedAt: since, ID: id, Fields: fields, Version: entities.VersionOf(time.UnixMilli(updated), []byte(text)),
 		Position: entities.Position{CreatedAt: time.UnixMilli(created).UTC(), ID: id}, Raw: text,
 	}, nil
 }

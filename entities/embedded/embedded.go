@@ -214,7 +214,9 @@ func (d *Driver) Get(ctx context.Context, k entities.Key) (entities.Document, er
 	return doc, translate(err)
 }
 
-const getText = "SELECT id, doc, created_at, updated_at FROM records WHERE trash = $1 AND type = $2 AND id = $3"
+const getText = "SELECT " + columns + " FROM records WHERE trash = $1 AND type = $2 AND id = $3"
+
+const columns = "id, doc, created_at, updated_at, buried_at"
 
 func trash(k entities.Key) int64 {
 	if k.Trash {

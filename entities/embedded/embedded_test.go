@@ -56,8 +56,8 @@ func foreign(t testing.TB, path string, k entities.Key, set map[string]any) {
 		t.Fatal(err)
 	}
 	// json_patch is RFC 7396: null removes a member.
-	if _, err := db.ExecContext(t.Context(), `INSERT INTO records (trash, type, id, created_at, updated_at, pending, listed, owner, doc)
-		VALUES (0, $1, $2, 0, 0, 0, 1, '', $3)
+	if _, err := db.ExecContext(t.Context(), `INSERT INTO records (trash, type, id, created_at, updated_at, buried_at, pending, listed, owner, doc)
+		VALUES (0, $1, $2, 0, 0, 0, 0, 1, '', $3)
 		ON CONFLICT DO UPDATE SET doc = json_patch(doc, $3)`, string(k.Type), k.ID, string(patch)); err != nil {
 		t.Fatal(err)
 	}

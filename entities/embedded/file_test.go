@@ -112,6 +112,9 @@ func TestEverySearchHasItsIndex(t *testing.T) {
 			t.Errorf("%+v: %s", q, plan)
 		}
 	}
+	if got, want := plan(t, db, embedded.TrashedText, 1, 1), "SEARCH records USING COVERING INDEX records_trash (buried_at<?)"; got != want {
+		t.Errorf("the trash: %s, want %s", got, want)
+	}
 }
 
 func explain(t *testing.T, db *sql.DB, q entities.Query) string {
@@ -120,24 +123,29 @@ func explain(t *testing.T, db *sql.DB, q entities.Query) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return plan(t, db, text, args...)
+}
+
+func plan(t *testing.T, db *sql.DB, text string, args ...any) string {
+	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var plan []string
+	var steps []string
 	for rows.Next() {
 		var id, parent, unused int
 		var detail string
 		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
 		}
-		plan = append(plan, detail)
+		steps = append(steps, detail)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(plan, "; ")
+	return strings.Join(steps, "; ")
 }
 
 func raw(t testing.TB, path string) *sql.DB {

@@ -5,6 +5,7 @@ CREATE TABLE records (
 	id         TEXT    NOT NULL,
 	created_at INTEGER NOT NULL,
 	updated_at INTEGER NOT NULL,
+	buried_at  INTEGER NOT NULL, -- 0: not in the trash
 	pending    INTEGER NOT NULL,
 	listed     INTEGER NOT NULL,
 	owner      TEXT    NOT NULL,
@@ -16,6 +17,8 @@ CREATE TABLE records (
 CREATE INDEX records_newest ON records (type, created_at DESC, id DESC) WHERE trash = 0 AND pending = 0;
 CREATE INDEX records_owner ON records (type, owner, created_at DESC, id DESC) WHERE trash = 0 AND pending = 0;
 CREATE INDEX records_category ON records (type, category, created_at DESC, id DESC) WHERE trash = 0 AND pending = 0;
+
+CREATE INDEX records_trash ON records (buried_at, type, id) WHERE trash = 1;
 
 -- Which courses have a lesson.
 CREATE TABLE lessons (

@@ -27,6 +27,15 @@ type bent struct {
 	find  func(ctx context.Context, q entities.Query) ([]entities.Document, error)
 	write func(ctx context.Context, k entities.Key, change entities.Change) (entities.Document, error)
 	name  *string
+
+	trashed func(ctx context.Context, before time.Time, limit int) ([]media.Subject, error)
+}
+
+func (b *bent) Trashed(ctx context.Context, before time.Time, limit int) ([]media.Subject, error) {
+	if b.trashed != nil {
+		return b.trashed(ctx, before, limit)
+	}
+	return b.Driver.Trashed(ctx, before, limit)
 }
 
 func (b *bent) Get(ctx context.Context, k entities.Key) (entities.Document, error) {
@@ -385,6 +394,11 @@ func brokenTrash() []broken {
 			"what is buried may be buried again", "a burial that was cut off is completed by burying again", "a raising that was cut off is completed by raising again",
 			"raising puts back what was buried",
 		}},
+		{"the trash is told to the end", driver(func(d entities.Driver, b *bent) {
+			b.trashed = func(ctx context.Context, _ time.Time, limit int) ([]media.Subject, error) {
+				return d.Trashed(ctx, time.Now().AddDate(100, 0, 0), limit)
+			}
+		}), []string{"what lies in the trash since before a time is told, the oldest first"}},
 		{"the trash keeps what came first", written(func(k entities.Key, there, next *entities.Document) *entities.Document {
 			if k.Trash && there != nil && next != nil {
 				return there

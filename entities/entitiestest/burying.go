@@ -3,6 +3,8 @@ package entitiestest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"sluice/entities"
 	"sluice/media"
@@ -125,6 +127,30 @@ func burying() []promise {
 			f.is(err, media.NotFound)
 			_, err = f.r.Buried(f.ctx(), product(1))
 			f.is(err, media.NotFound)
+		}},
+		{"what lies in the trash since before a time is told, the oldest first", func(f *fixture) {
+			began := f.time()
+			for n := range 6 {
+				f.create(product(n), nil)
+			}
+			for _, n := range []int{3, 1, 2, 4, 0} {
+				f.bury(product(n), "")
+				f.later(time.Second)
+			}
+			_, err := f.r.Raise(f.ctx(), product(1))
+			f.must(err)
+			f.must(f.r.Drop(f.ctx(), product(2)))
+			for before, want := range map[time.Duration][]media.Subject{
+				0: nil, time.Millisecond: {product(3)}, 3 * time.Second: {product(3)}, 3001 * time.Millisecond: {product(3), product(4)},
+				time.Hour: {product(3), product(4), product(0)},
+			} {
+				got, err := f.r.BuriedBefore(f.ctx(), began.Add(before))
+				f.must(err)
+				f.same(fmt.Sprintf("before %v", before), got, want)
+			}
+			two, err := f.Driver.Trashed(f.ctx(), f.time(), 2)
+			f.must(err)
+			f.same("two of them", two, []media.Subject{product(3), product(4)})
 		}},
 		{"each of two with one id is buried by itself", func(f *fixture) {
 			f.create(product(1), fields{"name": "lamp"})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -18,23 +19,24 @@ import (
 
 // Get reads a document by its id, in either form; one in the trash by the name it has there.
 func (d *Driver) Get(ctx context.Context, k entities.Key) (entities.Document, error) {
-	raw, err := d.read(ctx, k)
+	raw, at, err := d.read(ctx, k)
 	if err != nil {
 		return entities.Document{}, err
 	}
-	return shown(raw)
+	return shown(raw, at)
 }
 
-func shown(raw bson.Raw) (entities.Document, error) {
+func shown(raw bson.Raw, buriedAt time.Time) (entities.Document, error) {
 	doc, err := decode(raw)
+	doc.BuriedAt = buriedAt
 	if err != nil {
 		return entities.Document{}, fmt.Errorf("entities mongo: a document cannot be read: %w", err)
 	}
 	return doc, nil
 }
 
-// read gives the LMS's document, out of its wrapping in the trash.
-func (d *Driver) read(ctx context.Context, k entities.Key) (raw bson.Raw, err error) {
+// read gives the LMS's document, out of its wrapping in the trash, and since when it lies there.
+func (d *Driver) read(ctx context.Context, k entities.Key) (raw bson.Raw, at time.Time, err error) {
 	filter := in("_id", forms(k.ID))
 	if k.Trash {
 		filter = is("_id", trashID(k))
@@ -43,27 +45,49 @@ func (d *Driver) read(ctx context.Context, k entities.Key) (raw bson.Raw, err er
 		raw, err = d.collection(k).FindOne(ctx, filter).Raw()
 		return err
 	})
-	if err == nil && k.Trash {
-		return unwrapped(raw)
+	if err != nil || !k.Trash {
+		return raw, at, err
 	}
-	return raw, err
+	doc, ok := raw.Lookup("document").DocumentOK()
+	if !ok {
+		return nil, at, errors.New("entities mongo: what lies in the trash is no document of the LMS")
+	}
+	if t, ok := raw.Lookup("at").TimeOK(); ok {
+		at = t.UTC()
+	}
+	return doc, at, nil
+}
+
+// Trashed reads the names of what lies in the trash.
+func (d *Driver) Trashed(ctx context.Context, before time.Time, limit int) ([]media.Subject, error) {
+	o := options.Find().SetSort(bson.D{{Key: "at", Value: 1}, {Key: "_id", Value: 1}}).SetLimit(int64(limit))
+	o.SetProjection(bson.D{{Key: "type", Value: 1}, {Key: "id", Value: 1}})
+	var lying []struct {
+		Type media.SubjectType `bson:"type"`
+		ID   string            `bson:"id"`
+	}
+	err := d.ask(ctx, func(ctx context.Context) error {
+		cursor, err := d.db.Collection(d.o.Trash).Find(ctx, compare("at", "$lt", before), o)
+		if err != nil {
+			return err
+		}
+		lying = nil
+		return cursor.All(ctx, &lying)
+	})
+	var found []media.Subject
+	for _, l := range lying {
+		found = append(found, media.Subject{Type: l.Type, ID: l.ID})
+	}
+	return found, err
 }
 
 // trashID names a document in the trash: there are documents of all types.
 func trashID(k entities.Key) string { return string(k.Type) + ":" + k.ID }
 
-func unwrapped(raw bson.Raw) (bson.Raw, error) {
-	doc, ok := raw.Lookup("document").DocumentOK()
-	if !ok {
-		return nil, errors.New("entities mongo: what lies in the trash is no document of the LMS")
-	}
-	return doc, nil
-}
-
 // wrapped is a document as it lies in the trash.
-func (d *Driver) wrapped(k entities.Key, doc bson.Raw) bson.D {
+func wrapped(k entities.Key, doc bson.Raw, at time.Time) bson.D {
 	return bson.D{
-		{Key: "_id", Value: trashID(k)}, {Key: "type", Value: string(k.Type)}, {Key: "id", Value: k.ID}, {Key: "at", Value: d.o.Now()}, {Key: "document", Value: doc},
+		{Key: "_id", Value: trashID(k)}, {Key: "type", Value: string(k.Type)}, {Key: "id", Value: k.ID}, {Key: "at", Value: at}, {Key: "document", Value: doc},
 	}
 }
 
@@ -102,7 +126,7 @@ func (d *Driver) Find(ctx context.Context, q entities.Query) ([]entities.Documen
 	}
 	docs := make([]entities.Document, 0, len(found))
 	for _, raw := range found {
-		doc, err := shown(raw)
+		doc, err := shown(raw, time.Time{})
 		if err != nil {
 			return nil, err
 		}
@@ -119,13 +143,13 @@ func (d *Driver) Find(ctx context.Context, q entities.Query) ([]entities.Documen
 // Write reads, asks change, and writes under the condition that the document is still what was read.
 func (d *Driver) Write(ctx context.Context, k entities.Key, change entities.Change) (entities.Document, error) {
 	for {
-		raw, err := d.read(ctx, k)
+		raw, at, err := d.read(ctx, k)
 		if err != nil && !errors.Is(err, media.NotFound) {
 			return entities.Document{}, err
 		}
 		var there *entities.Document
 		if err == nil {
-			doc, err := shown(raw)
+			doc, err := shown(raw, at)
 			if err != nil {
 				return entities.Document{}, err
 			}
@@ -148,7 +172,7 @@ func (d *Driver) Write(ctx context.Context, k entities.Key, change entities.Chan
 		if err != nil || after == nil {
 			return entities.Document{}, err
 		}
-		return shown(after)
+		return shown(after, next.BuriedAt)
 	}
 }
 
@@ -197,7 +221,7 @@ func (d *Driver) insert(ctx context.Context, k entities.Key, doc entities.Docume
 	}
 	var whole any = raw
 	if k.Trash {
-		whole = d.wrapped(k, raw)
+		whole = wrapped(k, raw, doc.BuriedAt)
 	}
 	err = d.tell(ctx, func(ctx context.Context) error {
 		_, err := d.collection(k).InsertOne(ctx, whole)
@@ -205,7 +229,7 @@ func (d *Driver) insert(ctx context.Context, k entities.Key, doc entities.Docume
 	})
 	if errors.Is(err, media.Conflict) {
 		// Either this id is taken by now, or another rule of the LMS's own says no.
-		if _, missing := d.read(ctx, k); missing == nil {
+		if _, _, missing := d.read(ctx, k); missing == nil {
 			return nil, errChanged
 		}
 	}
@@ -219,7 +243,7 @@ func (d *Driver) lay(ctx context.Context, k entities.Key, was bson.Raw, doc enti
 		return nil, fmt.Errorf("entities mongo: %w", err)
 	}
 	return raw, d.tell(ctx, func(ctx context.Context) error {
-		result, err := d.collection(k).ReplaceOne(ctx, lying(k, was), d.wrapped(k, raw))
+		result, err := d.collection(k).ReplaceOne(ctx, lying(k, was), wrapped(k, raw, doc.BuriedAt))
 		if err == nil && result.MatchedCount == 0 {
 			return errChanged
 		}

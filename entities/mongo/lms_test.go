@@ -353,10 +353,11 @@ func TestIndexesAreMadeAndThenTheServerIsHeard(t *testing.T) {
 		t.Errorf("a server without change streams: got %v, want unsupported", err)
 	}
 	for collection, want := range map[string][]string{
-		"products": {"createdAt_-1__id_-1", "category_1_createdAt_-1__id_-1", "createdBy_1_createdAt_-1__id_-1"},
-		"courses":  {"createdAt_-1__id_-1", "modules._id_1", "modules.lessons._id_1"},
-		"orders":   {"user_1_createdAt_-1__id_-1", "userId_1_createdAt_-1__id_-1", "buyer_1_createdAt_-1__id_-1"},
-		"reviews":  {"user_1_createdAt_-1__id_-1"},
+		"products":     {"createdAt_-1__id_-1", "category_1_createdAt_-1__id_-1", "createdBy_1_createdAt_-1__id_-1"},
+		"courses":      {"createdAt_-1__id_-1", "modules._id_1", "modules.lessons._id_1"},
+		"orders":       {"user_1_createdAt_-1__id_-1", "userId_1_createdAt_-1__id_-1", "buyer_1_createdAt_-1__id_-1"},
+		"sluice_trash": {"at_1__id_1"},
+		"reviews":      {"user_1_createdAt_-1__id_-1"},
 	} {
 		specs, err := l.db.Collection(collection).Indexes().ListSpecifications(t.Context())
 		if err != nil {

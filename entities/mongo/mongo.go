@@ -26,7 +26,7 @@ type Options struct {
 
 	Trash string        // the collection of what was deleted and may be restored; "": sluice_trash
 	Wait  time.Duration // how long one question may take; 0: 1.5 s
-	Now   func() time.Time
+
 	// Logger is told what the database does not let this program do. Nil: discards.
 	Logger *slog.Logger
 }
@@ -49,9 +49,6 @@ func (o *Options) complete() error {
 	}
 	if o.Wait <= 0 {
 		o.Wait = 1500 * time.Millisecond
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -104,8 +104,12 @@ func subjectOf(types map[string]media.SubjectType, event bson.Raw) (media.Subjec
 // index makes the indexes by which records are found here. One that exists under another name, and those the login may not make, are left:
 // without them a search takes longer.
 func (d *Driver) index(ctx context.Context) error {
+	wanted := map[string][]bson.D{d.o.Trash: {{{Key: "at", Value: 1}, {Key: "_id", Value: 1}}}}
 	for t, name := range d.o.Collections {
-		for _, keys := range indexes(t) {
+		wanted[name] = indexes(t)
+	}
+	for name, all := range wanted {
+		for _, keys := range all {
 			_, err := d.db.Collection(name).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: keys})
 			if err == nil || hasCode(err, 85, 86) { // IndexOptionsConflict, IndexKeySpecsConflict
 				continue
