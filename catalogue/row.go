@@ -24,7 +24,7 @@ const columns = `a.id, a.state, a.owner, a.version, a.filename, a.title, a.mime_
 	a.last_accessed_at, a.kind, a.product_id, a.course_id, a.lesson_id, a.module_id, a.video_type, a.resource_name, a.resource_type,
 	a.alt_text, a.is_main_image, a.position, a.reference_type, a.reference_id, a.metadata, a.deferred, a.partial, a.final, a.parts,
 	a.expires_at, a.grant_id, a.created_at, a.updated_at, a.stored_at, a.reserved_bytes, COALESCE(a.content_id, a.id),
-	COALESCE(a.place_id, a.id), a.also, a.unchecked, a.kept`
+	COALESCE(a.place_id, a.id), a.also, a.unchecked, a.vouched, a.kept`
 
 // scan reads a row selected by columns, and what was selected after them.
 func (r *row) scan(rows Rows, more ...any) error {
@@ -38,7 +38,7 @@ func (r *row) scan(rows Rows, more ...any) error {
 		&a.AccessCount, &a.BytesServed, &last, (*string)(&p.Kind), &p.ProductID, &p.CourseID, &p.LessonID, &p.ModuleID,
 		(*string)(&p.VideoType), &p.ResourceName, (*string)(&p.ResourceType), &p.AltText, &p.MainImage, &position,
 		(*string)(&p.Reference.Type), &p.Reference.ID, &metadata, &u.Deferred, &u.Partial, &u.Final, &parts, &expires, &u.GrantID,
-		&created, &updated, &stored, &r.reserved, &a.ContentID, &a.PlaceID, &also, &a.Unchecked, &r.kept,
+		&created, &updated, &stored, &r.reserved, &a.ContentID, &a.PlaceID, &also, &a.Unchecked, &a.Vouched, &r.kept,
 	}, more...)...)
 	if err != nil {
 		return err
@@ -62,9 +62,9 @@ func (r *row) scan(rows Rows, more ...any) error {
 const insertAsset = `INSERT INTO assets (id, state, owner, version, filename, title, mime_type, media_type, size, sha256, duration_ms,
 	fail_reason, storage_type, backend, object_key, external_url, is_public, epoch, kind, product_id, course_id, lesson_id, module_id,
 	video_type, resource_name, resource_type, alt_text, is_main_image, position, reference_type, reference_id, metadata, deferred, partial,
-	final, parts, expires_at, grant_id, created_at, updated_at, stored_at, join_key, reserved_bytes, unchecked)
+	final, parts, expires_at, grant_id, created_at, updated_at, stored_at, join_key, reserved_bytes, unchecked, vouched)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
-	$28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44)`
+	$28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)`
 
 // values gives the arguments of insertAsset.
 func (r *row) values() []any {
@@ -79,7 +79,7 @@ func (r *row) values() []any {
 		string(p.Kind), p.ProductID, p.CourseID, p.LessonID, p.ModuleID, string(p.VideoType), p.ResourceName, string(p.ResourceType),
 		p.AltText, p.MainImage, int64(p.Position), string(p.Reference.Type), p.Reference.ID, []byte(u.Metadata), u.Deferred, u.Partial,
 		u.Final, parts, micros(u.ExpiresAt), u.GrantID, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.StoredAt), joinKey(r.Asset), r.reserved,
-		a.Unchecked,
+		a.Unchecked, a.Vouched,
 	}
 }
 

@@ -148,13 +148,16 @@ func (w *work) settleStored(ctx context.Context, before, r row) error {
 }
 
 const settle = `UPDATE assets SET state = 'ready', sha256 = $2, version = version + 1, updated_at = $3
-	WHERE id = $1 AND state = 'stored' AND doomed_at = 0`
+	WHERE id = $1 AND state = 'stored' AND doomed_at = 0 AND COALESCE(content_id, id) = $4`
 
-// Settle moves a stored row to ready with its SHA-256. See uploads.Ledger.
-func (c *Catalogue) Settle(ctx context.Context, id media.AssetID, sum []byte) error {
+// Settle moves a stored row to ready with the SHA-256 of the bytes that content names. See uploads.Ledger.
+func (c *Catalogue) Settle(ctx context.Context, id, content media.AssetID, sum []byte) error {
+	if content.IsZero() {
+		content = id
+	}
 	moved := false
 	err := c.write(ctx, Ordinary, func(tx Tx) error {
-		n, err := tx.Exec(ctx, settle, id, sum, micros(c.stamp()))
+		n, err := tx.Exec(ctx, settle, id, sum, micros(c.stamp()), content)
 		if moved = n > 0; err != nil || moved {
 			return err
 		}

@@ -90,8 +90,9 @@ func (c *cleaner) value(v any, depth int) (any, *media.Error) {
 		}
 		return n, nil
 	case string:
-		if c.bytes += len(v); strings.HasPrefix(v, "$") || strings.Contains(v, "\x00") || !utf8.ValidString(v) {
-			return nil, badField("", "a text has no $ at its start and no zero bytes")
+		// One that begins with $ is a text like any other: no filter and no update is built of what it says.
+		if c.bytes += len(v); strings.Contains(v, "\x00") || !utf8.ValidString(v) {
+			return nil, badField("", "a text is UTF-8 without zero bytes")
 		}
 		return v, nil
 	}

@@ -83,24 +83,11 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 			s.o.Logger.WarnContext(ctx, "asset not hashed", "asset", a.ID.String(), "error", err)
 			continue
 		}
-		if err := s.settle(ctx, &a, sum); err != nil && media.KindOf(err) != media.NotFound {
+		if err := s.ledger.Settle(ctx, a.ID, a.ContentID, sum); err != nil && media.KindOf(err) != media.NotFound {
 			return false, err
 		}
 	}
 	return more, nil
-}
-
-// settle tells the ledger a hash, unless other bytes have taken the place of those it is of: they are hashed in the next round.
-func (s *Service) settle(ctx context.Context, a *media.Asset, sum []byte) error {
-	row, err := s.ledger.Asset(ctx, a.ID)
-	if err != nil {
-		return err
-	}
-	if row.ContentID != a.ContentID {
-		s.wakeHasher()
-		return nil
-	}
-	return s.ledger.Settle(ctx, a.ID, sum)
 }
 
 // breathe waits a moment while uploads run.

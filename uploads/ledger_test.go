@@ -200,9 +200,9 @@ func (l *ledger) unplace(ctx context.Context, id media.AssetID) error {
 	})
 }
 
-func (l *ledger) Settle(ctx context.Context, id media.AssetID, sum []byte) error {
+func (l *ledger) Settle(ctx context.Context, id, content media.AssetID, sum []byte) error {
 	return l.change(ctx, id, func(a *media.Asset) error {
-		if a.State == media.Stored {
+		if a.State == media.Stored && a.ContentID == content {
 			a.State, a.SHA256 = media.Ready, bytes.Clone(sum)
 		}
 		return nil

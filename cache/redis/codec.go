@@ -49,7 +49,7 @@ func (w *writer) asset(a *media.Asset) {
 	w.number(int64(a.Duration))
 	w.text(a.FailReason, string(a.StorageType), a.Backend, a.Key, a.ExternalURL)
 	w.b = append(w.b, a.ContentID[:]...)
-	w.flags(a.Public, p.MainImage, u.Deferred, u.Partial, u.Final, a.Unchecked)
+	w.flags(a.Public, p.MainImage, u.Deferred, u.Partial, u.Final, a.Unchecked, a.Vouched)
 	w.number(int64(a.Epoch), a.AccessCount, a.BytesServed)
 	w.text(string(p.Kind), p.ProductID, p.CourseID, p.LessonID, p.ModuleID, string(p.VideoType), p.ResourceName, string(p.ResourceType), p.AltText)
 	w.number(int64(p.Position))
@@ -138,7 +138,7 @@ func (r *reader) asset(a *media.Asset) {
 	a.Duration = time.Duration(r.number())
 	a.FailReason, a.StorageType, a.Backend, a.Key, a.ExternalURL = r.text(), media.StorageType(r.text()), r.text(), r.text(), r.text()
 	copy(a.ContentID[:], r.take(uint64(len(a.ContentID))))
-	r.flags(&a.Public, &p.MainImage, &u.Deferred, &u.Partial, &u.Final, &a.Unchecked)
+	r.flags(&a.Public, &p.MainImage, &u.Deferred, &u.Partial, &u.Final, &a.Unchecked, &a.Vouched)
 	a.Epoch, a.AccessCount, a.BytesServed = uint32(r.number()), r.number(), r.number() //nolint:gosec // written from one
 	p.Kind, p.ProductID, p.CourseID, p.LessonID, p.ModuleID = media.PlacementKind(r.text()), r.text(), r.text(), r.text(), r.text()
 	p.VideoType, p.ResourceName, p.ResourceType, p.AltText = media.VideoType(r.text()), r.text(), media.ResourceType(r.text()), r.text()

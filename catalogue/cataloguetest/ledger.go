@@ -231,12 +231,27 @@ func finishes() []Promise {
 		}},
 		{"settle makes a stored row ready, once, and no other", func(f *Fixture) {
 			a := f.begin()
-			f.refuses(f.Settle(f.ctx(), a.ID, sum("x")), media.Conflict)
+			f.refuses(f.Settle(f.ctx(), a.ID, a.ContentID, sum("x")), media.Conflict)
 			a = f.stored()
-			f.must(f.Settle(f.ctx(), a.ID, sum("x")))
-			f.must(f.Settle(f.ctx(), a.ID, sum("y")))
+			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("x")))
+			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("y")))
 			got := f.read(a.ID)
 			f.want("it is ready with the first sum", got.State == media.Ready && bytes.Equal(got.SHA256, sum("x")))
+		}},
+		{"a sum of bytes that were replaced meanwhile is not kept", func(f *Fixture) {
+			a, by := f.stored(image(entity(1), false, 0)), f.stored()
+			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("old")))
+			_, err := f.Replace(f.ctx(), a.ID, f.read(a.ID).Version, by.ID)
+			f.must(err)
+			f.must(f.Settle(f.ctx(), a.ID, media.AssetID{}, sum("old")))
+			f.want("the new ones wait for theirs", f.read(a.ID).State == media.Stored && f.read(a.ID).SHA256 == nil)
+			f.must(f.Settle(f.ctx(), a.ID, by.ID, sum("new")))
+			f.want("and have it", f.read(a.ID).State == media.Ready && bytes.Equal(f.read(a.ID).SHA256, sum("new")))
+		}},
+		{"who vouched for a place is remembered", func(f *Fixture) {
+			vouched := func(a *media.Asset) { a.Vouched = true }
+			a, b := f.stored(vouched, image(entity(1), true, 0)), f.begin(vouched, unchecked)
+			f.want("both say so", f.read(a.ID).Vouched && f.read(b.ID).Vouched && !f.read(f.begin().ID).Vouched)
 		}},
 		{"doom hides a row from every read, and forget removes it", func(f *Fixture) {
 			a := f.stored()
@@ -257,7 +272,7 @@ func finishes() []Promise {
 			before := f.told.Load()
 			_, err := f.Stored(f.ctx(), a.ID, media.Object{Size: 100}, "", nil)
 			f.must(err)
-			f.must(f.Settle(f.ctx(), a.ID, sum("x")))
+			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("x")))
 			f.must(f.Doom(f.ctx(), a.ID))
 			f.want("three changes were told", f.told.Load() == before+3)
 			f.refuses(f.Doom(f.ctx(), a.ID), media.NotFound)
@@ -306,7 +321,7 @@ func walks() []Promise {
 		{"unsettled walks what is stored and not ready", func(f *Fixture) {
 			a, b := f.stored(), f.stored()
 			f.begin()
-			f.must(f.Settle(f.ctx(), a.ID, sum("x")))
+			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("x")))
 			var got []media.AssetID
 			for a, err := range f.Unsettled(f.ctx()) {
 				f.must(err)

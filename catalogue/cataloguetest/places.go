@@ -636,7 +636,7 @@ func replacements() []Promise {
 func (f *Fixture) settled(change ...func(*media.Asset)) media.Asset {
 	f.Helper()
 	a := f.stored(change...)
-	f.must(f.Settle(f.ctx(), a.ID, sum(a.ID.String())))
+	f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum(a.ID.String())))
 	return f.read(a.ID)
 }
 
