@@ -58,7 +58,7 @@ type Places struct {
 }
 
 // NewPlaces makes a cache in front of a source. Options.Size is in places, not in lists: a list has none or a thousand, while places are
-// much alike, 1 to 2 KiB with their asset, and are counted at no cost. Tell makes what nodes share forget a list, and then the other nodes;
+// much alike, 1.1 KB with their asset, and are counted at no cost. Tell makes what nodes share forget a list, and then the other nodes;
 // nil when there are none.
 func NewPlaces(source PlaceSource, tell func(ctx context.Context, kind, id string), o Options) (*Places, error) {
 	lists, err := NewLookups(behind(source, source.Places), Use[media.PlaceQuery, []media.Place]{

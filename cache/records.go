@@ -46,7 +46,7 @@ const (
 	grantsStaleFor = time.Hour
 
 	manyLessons = 1 << 16 // remembered at most: 10 MB
-	manyGrants  = 1 << 18 // the same, together for all users: 30 MB
+	manyGrants  = 1 << 18 // the same, together for all users: 40 MB
 )
 
 // NewRecords makes a cache in front of a source. Options.Size is in KiB of records.
@@ -71,9 +71,9 @@ func weighGrants(_ string, g grants) int { return 1 + len(g) }
 
 func weighRecord(_ media.Subject, r media.Record) int { return 1 + weigh(r.Fields)>>10 }
 
-// weigh estimates the bytes that a value of a record takes.
+// weigh estimates the bytes that a value of a record takes: a map of Go's has room for eight entries at least.
 func weigh(v any) int {
-	const word, entry = 16, 40
+	const word, leastMap, entry = 16, 300, 50
 	n := word
 	switch v := v.(type) {
 	case string:
@@ -83,8 +83,9 @@ func weigh(v any) int {
 			n += weigh(e)
 		}
 	case map[string]any:
+		n += max(leastMap, entry*len(v))
 		for k, e := range v {
-			n += entry + len(k) + weigh(e)
+			n += len(k) + weigh(e)
 		}
 	}
 	return n
