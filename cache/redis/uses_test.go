@@ -201,7 +201,7 @@ func (n *node) hear() {
 			n.Invalidate(id)
 		}
 		n.told.Add(1)
-	}, func() { n.gaps.Add(1); n.expire() })
+	}, func() { n.expire(); n.gaps.Add(1) })
 	for _, kind := range []media.SubjectType{media.Product, media.Course, media.Order} {
 		n.tier.Subscribe(string(kind), func(id string) {
 			n.records.Invalidate(media.Subject{Type: kind, ID: id})
