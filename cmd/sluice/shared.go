@@ -140,10 +140,17 @@ func (s *shared) hears() func(time.Time) bool {
 // follow connects the application with the other nodes.
 func (s *shared) follow(ctx context.Context, a *application, hear *told) {
 	ctx = context.WithoutCancel(ctx) // what is committed is told, whoever has left meanwhile
-	s.kinds = map[string]recall{redis.Media: assetMemory(ctx, a), string(media.Order): {forget: func(string) { a.records.InvalidateGrants() }}}
+	s.kinds = map[string]recall{redis.Media: assetMemory(ctx, a)}
 	for _, t := range []media.SubjectType{media.Product, media.Course, media.User, media.Review} {
 		s.kinds[string(t)] = recordMemory(ctx, a, t)
 	}
+	orders := recordMemory(ctx, a, media.Order)
+	forgetOrder := orders.forget
+	orders.forget = func(id string) {
+		forgetOrder(id)
+		a.records.InvalidateGrants()
+	}
+	s.kinds[string(media.Order)] = orders
 	for _, kind := range []string{cache.Images, cache.Videos, cache.Resources} {
 		s.kinds[kind] = recall{forget: func(id string) { a.places.Invalidate(cache.PlaceQueryOf(kind, id)) }}
 	}
