@@ -131,7 +131,7 @@ func (l *LMS) places(ctx context.Context, q media.PlaceQuery) (remembered, error
 	now, same := overlaid(ps, counts)
 	if !same {
 		l.o.Places.Forget(ctx, whole)
-		if now, err = l.books.Places(ctx, whole); err != nil {
+		if now, _, err = l.o.Places.Lookup(ctx, whole); err != nil { // loaded anew, and remembered for when the catalogue is away
 			return remembered{}, err
 		}
 	}

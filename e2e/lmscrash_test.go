@@ -53,10 +53,10 @@ type shop struct {
 	name    string
 	cover   string // media id
 	product string // once told
-	told    string // the last thing that was acknowledged: made, deleted, restored
+	told    string // the last thing that was acknowledged: made, deleted, restored, gone
 }
 
-// halfAProduct makes, deletes and restores a product, until the gateway dies at mark, and holds it to "all or nothing" when it is back.
+// halfAProduct makes, deletes, restores and deletes a product for good, until the gateway dies at mark, and holds it to "all or nothing" when it is back.
 func halfAProduct(ctx context.Context, s *livetest.Server, c *client, mark string) (died bool, err error) {
 	if err := s.Launch("SLUICE_CRASH_AT=" + mark); err != nil {
 		return false, err
@@ -99,6 +99,11 @@ func (w *shop) live(ctx context.Context) error {
 		return err
 	}
 	w.told = "restored"
+	a, err = w.c.do(ctx, http.MethodDelete, "/api/products/"+w.product+"?purge=true", nil, 0, append(w.c.auth(), "If-Match", "*")...)
+	if err != nil || a.status != http.StatusNoContent {
+		return errors.Join(err, &statusError{"delete for good", a})
+	}
+	w.told = "gone"
 	return nil
 }
 
@@ -148,10 +153,10 @@ func (w *shop) whole(ctx context.Context) error {
 		return nil
 	case len(ids) > 1:
 		return fmt.Errorf("it is there %d times", len(ids))
+	case len(ids) == 1 && w.told == "gone":
+		return errors.New("it was deleted for good, and is there")
 	case len(ids) == 1:
 		return w.there(ctx, ids[0], at.MongoProductID)
-	case w.told == "restored":
-		return fmt.Errorf("it was %s and is not there", w.told)
 	case cover.status == http.StatusOK && at.MongoProductID != "":
 		return fmt.Errorf("it is not there, and its image hangs on %s", at.MongoProductID)
 	case cover.status == http.StatusNotFound && w.product == "":
