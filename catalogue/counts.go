@@ -40,7 +40,7 @@ func writeTexts(d Dialect) texts {
 		held:   `SELECT ` + columns + ` FROM assets a WHERE a.id IN (` + d.IDs + `) AND (a.doomed_at = 0 OR a.kept)`,
 		spots:  selectSpots(`p.asset_id IN (` + d.IDs + `)`),
 		wanted: `SELECT DISTINCT asset_id FROM trash WHERE asset_id IN (` + d.IDs + `)`,
-		empty:  `DELETE FROM trash WHERE id IN (` + d.IDs + `)`,
+		empty:  `DELETE FROM trash WHERE id IN (` + d.IDs + `) AND keep_until <= $2`,
 	}
 }
 

@@ -275,7 +275,7 @@ func (c *Catalogue) Empty(ctx context.Context, id media.AssetID) (a media.Asset,
 		if err != nil {
 			return err
 		}
-		gone, err := w.empty(ctx, []media.AssetID{t.ID}, []media.AssetID{t.Asset.ID})
+		gone, err := w.empty(ctx, t.Until, []media.AssetID{t.ID}, []media.AssetID{t.Asset.ID})
 		a, last = t.Asset, len(gone) > 0
 		return err
 	})
@@ -288,40 +288,45 @@ func (c *Catalogue) Empty(ctx context.Context, id media.AssetID) (a media.Asset,
 // emptied is how many places leave the trash in one transaction.
 const emptied = 200
 
-// EmptyUntil drops what is kept until a time or shorter. See curation.Places.
+const selectDue = `SELECT id, asset_id FROM trash WHERE keep_until <= $1 ORDER BY keep_until, id LIMIT 200`
+
+// EmptyUntil drops what is kept until a time or shorter. Where nothing is due, which is nearly always, it only reads. See curation.Places.
 func (c *Catalogue) EmptyUntil(ctx context.Context, now time.Time) error {
-	for n := emptied; n == emptied; {
-		err := c.rework(ctx, Freeing, func(w *work) error {
-			due, err := readAll(ctx, w.tx, `SELECT id, asset_id FROM trash WHERE keep_until <= $1 ORDER BY keep_until, id LIMIT 200`,
-				[]any{micros(now)}, func(rows Rows) (f found, err error) {
-					err = rows.Scan(&f.id, &f.asset)
-					return f, err
-				})
-			if n = len(due); err != nil || n == 0 {
-				return err
-			}
-			places, assets := make([]media.AssetID, n), make([]media.AssetID, n)
+	for {
+		var places, assets []media.AssetID
+		err := c.engine.Read(ctx, func(q Querier) error {
+			due, err := readAll(ctx, q, selectDue, []any{micros(now)}, func(rows Rows) (f found, err error) {
+				err = rows.Scan(&f.id, &f.asset)
+				return f, err
+			})
+			places, assets = make([]media.AssetID, len(due)), make([]media.AssetID, len(due))
 			for i, f := range due {
 				places[i], assets[i] = f.id, f.asset
 			}
-			_, err = w.empty(ctx, places, assets)
 			return err
 		})
-		if err != nil {
+		if err != nil || len(places) == 0 {
+			return err
+		}
+		err = c.rework(ctx, Freeing, func(w *work) error {
+			_, err := w.empty(ctx, now, places, assets)
+			return err
+		})
+		if err != nil || len(places) < emptied {
 			return err
 		}
 	}
-	return nil
 }
 
 const letGo = `UPDATE assets SET kept = FALSE WHERE id = $1`
 
-// empty drops places from the trash, and gives the assets it let go: those whose last place it kept. What they held of the quota is given back.
-func (w *work) empty(ctx context.Context, places, assets []media.AssetID) (gone []media.AssetID, err error) {
+// empty drops places that are kept until a time or shorter from the trash, and gives the assets it let go: those whose last place it kept.
+// What they held of the quota is given back.
+func (w *work) empty(ctx context.Context, until time.Time, places, assets []media.AssetID) (gone []media.AssetID, err error) {
 	if err := w.hold(ctx, assets...); err != nil {
 		return nil, err
 	}
-	if err := w.tx.Later(ctx, w.c.texts.empty, idJSON(places)); err != nil {
+	if err := w.tx.Later(ctx, w.c.texts.empty, idJSON(places), micros(until)); err != nil {
 		return nil, err
 	}
 	wanted, err := w.wanted(ctx, assets...)
