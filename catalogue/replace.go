@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"context"
-	"time"
 
 	"sluice/media"
 )
@@ -15,8 +14,8 @@ const (
 	swapType   = `UPDATE media_storage SET media_type = $2 WHERE asset_id = $1`
 )
 
-// Replace gives an asset the bytes of another. See curation.Places. One whose SHA-256 is still being computed is media.Locked: that of the
-// old bytes would be written beside the new ones.
+// Replace gives an asset the bytes of another. See curation.Places. A hash that is still being computed of the old ones is not taken for that
+// of the new: see Settle.
 func (c *Catalogue) Replace(ctx context.Context, id media.AssetID, version int64, by media.AssetID) (a media.Asset, err error) {
 	if id == by {
 		return media.Asset{}, media.Errorf(media.Conflict, "media are replaced by others")
@@ -56,8 +55,6 @@ func replaceable(s, by *standing) error {
 		return &media.Error{Kind: media.Conflict, Code: "belongs", Detail: "the media to replace it by belongs to something itself"}
 	case !s.State.Finished() || s.Upload.Partial:
 		return &media.Error{Kind: media.Conflict, Code: "not_finished", Detail: "the media is not finished yet"}
-	case s.State == media.Stored:
-		return &media.Error{Kind: media.Locked, Code: "not_settled", Detail: "the media is still being looked at", RetryAfter: time.Second}
 	}
 	return nil
 }

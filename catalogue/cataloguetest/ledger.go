@@ -16,6 +16,7 @@ func (f *Fixture) everything() media.Asset {
 	return f.upload(func(a *media.Asset) {
 		a.Title, a.Size, a.Duration, a.FailReason = "Über 日本", 5<<32, 1500*time.Millisecond, "because"
 		a.ExternalURL, a.Public, a.Epoch, a.SHA256 = "https://x.example/y", true, 4_000_000_000, sum("x")
+		a.Unchecked, a.Vouched = true, true
 		a.Placement = media.Placement{
 			Kind: media.CourseVideo, CourseID: entity(1), LessonID: entity(2), ModuleID: entity(3),
 			VideoType: media.LessonVideo, ResourceName: "r", ResourceType: media.ResourcePDF, AltText: "alt", Position: 7,
