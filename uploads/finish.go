@@ -298,11 +298,13 @@ func (s *Service) retry(ctx context.Context, id media.AssetID, remove bool) erro
 	return s.finish(ctx, u)
 }
 
-// remove dooms an upload, drops its bytes and forgets it. It may be repeated; a crash between the steps is made up for by the sweeper.
+// remove dooms an upload, drops its bytes and forgets it. It may be repeated; a crash between the steps is made up for by the sweeper. What is doomed
+// already is left to that: its bytes may have taken the place of another asset's.
 func (s *Service) remove(ctx context.Context, u *upload) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerPatience)
 	defer cancel()
-	if err := s.ledger.Doom(ctx, u.id); err != nil && media.KindOf(err) != media.NotFound {
+	err := s.ledger.Doom(ctx, u.id)
+	if err != nil && media.KindOf(err) != media.NotFound {
 		return err
 	}
 	crash.At("uploads: after doom")
@@ -312,6 +314,9 @@ func (s *Service) remove(ctx context.Context, u *upload) error {
 	u.mu.Unlock()
 	u.close()
 	s.pending.done(u.id)
+	if err != nil {
+		return nil //nolint:nilerr // it is gone, and that was wanted
+	}
 	return s.erase(ctx, row)
 }
 
