@@ -19,6 +19,7 @@ type commands struct {
 	Upload  uploadCommand  `cmd:"" help:"Upload files, resumable across runs."`
 	Link    linkCommand    `cmd:"" help:"Print a signed URL that plays a media."`
 	Revoke  revokeCommand  `cmd:"" help:"Take links back: of a viewer, a course, a media."`
+	Demo    demoCommand    `cmd:"" help:"Fill a gateway with a small shop and a course to look at."`
 	Ls      lsCommand      `cmd:"" aliases:"list" help:"List media."`
 	Show    showCommand    `cmd:"" aliases:"get" help:"Show one media as JSON."`
 	Rm      rmCommand      `cmd:"" aliases:"delete" help:"Delete media: the bytes, the row, the links."`
