@@ -21,6 +21,9 @@ type Options struct {
 	// empty every cache of the media in use once a second.
 	Changed func(media.AssetID)
 
+	// Counted is told after each commit of counts through this Catalogue.
+	Counted func()
+
 	// Logger hears of what callers do not: reconnects, a disk that fills. nil discards.
 	Logger *slog.Logger
 
@@ -42,16 +45,20 @@ type Catalogue struct {
 	texts   texts
 	now     func() time.Time
 	changed func(media.AssetID)
+	counted func()
 }
 
 // New makes a Catalogue over an engine, and brings its schema up to date unless told to skip that. When it fails the engine is closed.
 func New(ctx context.Context, e Engine, o Options) (*Catalogue, error) {
-	c := &Catalogue{engine: e, texts: writeTexts(e.Dialect()), now: o.Now, changed: o.Changed}
+	c := &Catalogue{engine: e, texts: writeTexts(e.Dialect()), now: o.Now, changed: o.Changed, counted: o.Counted}
 	if c.now == nil {
 		c.now = time.Now
 	}
 	if c.changed == nil {
 		c.changed = func(media.AssetID) {}
+	}
+	if c.counted == nil {
+		c.counted = func() {}
 	}
 	if !o.SkipMigrate {
 		if err := e.Migrate(ctx); err != nil {

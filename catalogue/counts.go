@@ -58,6 +58,7 @@ func (c *Catalogue) Count(ctx context.Context, journal string, b media.Batch) er
 	if b.To < b.From || len(b.Views) > 0 && b.Window < time.Microsecond {
 		return media.Errorf(media.Invalid, "a journal moves forward only, and views count once in some time")
 	}
+	defer c.counted() // also when whether it was is not known
 	return c.write(ctx, Ordinary, func(tx Tx) error {
 		var at int64
 		if _, err := queryOne(ctx, tx, selectPosition, []any{journal}, &at); err != nil {

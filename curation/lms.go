@@ -44,6 +44,8 @@ type LMS struct {
 	o       LMSOptions
 	rights  media.Rights
 
+	compared compared
+
 	mu   sync.Mutex
 	mine map[string]bool      // intents that this process is at work on
 	seen map[string]time.Time // when an unfinished intent was first seen here: a lease by this node's clock alone

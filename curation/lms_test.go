@@ -32,7 +32,13 @@ func (s *school) Delete(_ context.Context, _, key string) error {
 func enrol(t *testing.T, o curation.LMSOptions, wrap func(curation.Books, curation.Records) (curation.Books, curation.Records)) *school {
 	t.Helper()
 	dir := t.TempDir()
-	books, err := sqlite.Open(t.Context(), filepath.Join(dir, "catalogue.db"), catalogue.Options{})
+	s := &school{}
+	touch := func() {
+		if s.LMS != nil {
+			s.Touch()
+		}
+	}
+	books, err := sqlite.Open(t.Context(), filepath.Join(dir, "catalogue.db"), catalogue.Options{Changed: func(media.AssetID) { touch() }, Counted: touch})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +52,7 @@ func enrol(t *testing.T, o curation.LMSOptions, wrap func(curation.Books, curati
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = records.Close() })
-	s := &school{books: books, records: records}
+	s.books, s.records = books, records
 	b, r := curation.Books(books), curation.Records(records)
 	if wrap != nil {
 		b, r = wrap(b, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -112,11 +113,15 @@ type remembered struct {
 	away   bool
 }
 
-// places reads what a query selects. What is remembered is compared with what the catalogue says of versions now, and takes its counts from
-// there: an answer here is never older than the question. With the catalogue away it is what was last seen.
+// places reads what a query selects. What is remembered is compared with what the catalogue says of versions, and takes its counts from
+// there, unless that was done just now and nothing is heard of a change since. With the catalogue away it is what was last seen.
 func (l *LMS) places(ctx context.Context, q media.PlaceQuery) (remembered, error) {
 	whole := q
 	whole.LessonID, whole.VideoType = "", ""
+	if ps, ok := l.compared.get(whole); ok {
+		return remembered{places: narrowed(ps, q), known: true}, nil
+	}
+	at, era := time.Now(), l.compared.now()
 	ps, known, err := l.o.Places.Lookup(ctx, whole)
 	if err != nil {
 		return remembered{}, err
@@ -135,6 +140,7 @@ func (l *LMS) places(ctx context.Context, q media.PlaceQuery) (remembered, error
 			return remembered{}, err
 		}
 	}
+	l.compared.put(whole, now, at, era)
 	return remembered{places: narrowed(now, q), known: known && same}, nil
 }
 

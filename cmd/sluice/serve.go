@@ -156,7 +156,7 @@ func start(ctx context.Context, l *configs.Loaded, out io.Writer, log *slog.Logg
 		return nil, errors.Join(err, records.Close())
 	}
 	common.records = records
-	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: hear.assets.changed, Logger: log})
+	books, err := openCatalogue(ctx, &l.Config, catalogue.Options{Changed: hear.assets.changed, Counted: hear.counted, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, common.close())
 	}

@@ -158,6 +158,7 @@ func (s *shared) follow(ctx context.Context, a *application, hear *told) {
 		a.assets.Expire()
 		a.records.Expire()
 		a.places.Expire()
+		a.lms.Touch()
 		a.uploads.ChangedAll()
 	}
 	for _, b := range s.buses() {
@@ -171,6 +172,7 @@ func (s *shared) follow(ctx context.Context, a *application, hear *told) {
 		b.Subscribe(topicRevocations, func(string) { a.denied.Changed() }, a.denied.Changed)
 	}
 	hear.assets.tell(func(id media.AssetID) { s.changed(ctx, redis.Media, id.String()) })
+	hear.counts.tell(func(struct{}) { a.lms.Touch() })
 	hear.records.tell(func(x media.Subject) { s.changed(ctx, string(x.Type), x.ID) })
 }
 
@@ -185,6 +187,7 @@ func assetMemory(ctx context.Context, a *application) recall {
 	return recall{
 		forget: with(func(id media.AssetID) {
 			a.assets.Invalidate(id)
+			a.lms.Touch()
 			a.player.Forget(id)
 			a.uploads.Changed(id) // an open upload that is deleted through the API is gone at once
 		}),

@@ -253,7 +253,10 @@ func (c *changes[T]) changed(v T) {
 type told struct {
 	assets  changes[media.AssetID]
 	records changes[media.Subject]
+	counts  changes[struct{}]
 }
+
+func (t *told) counted() { t.counts.changed(struct{}{}) }
 
 // run does the background work until ctx ends. The first loop that fails ends the others.
 func (a *application) run(ctx context.Context) error {
