@@ -24,6 +24,12 @@ type Counts interface {
 	Series(ctx context.Context, s media.Series) ([]media.Bucket, error)
 }
 
+// Titles tells what people call entities of the LMS; those without a title, and those that are gone, are left out. media.Unavailable while the LMS's
+// database is away. entities.Records are some.
+type Titles interface {
+	Titles(ctx context.Context, subjects []media.Subject) (map[media.Subject]string, error)
+}
+
 // Assets looks an asset up; media.NotFound when missing or deleted.
 type Assets interface {
 	Asset(ctx context.Context, id media.AssetID) (media.Asset, error)

@@ -2,8 +2,11 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sluice/media"
 )
@@ -19,6 +22,7 @@ const (
 // ReportOptions are choices of Reports. The zero value works.
 type ReportOptions struct {
 	Rights    media.Rights  // who manages an asset reads its numbers; the zero value: its owner and admins
+	Titles    Titles        // names what media belong to; nil: nothing is named
 	FlushWait time.Duration // how long a report waits for accesses still being counted; 0: 2 seconds
 	Now       func() time.Time
 }
@@ -56,7 +60,15 @@ type Report struct {
 	AccessCount    int64         `json:"accessCount"`
 	BytesServed    int64         `json:"bytesServed"`
 	LastAccessedAt time.Time     `json:"lastAccessedAt,omitzero"`
+	BelongsTo      []Belonging   `json:"belongsTo"`
+	TitlesAway     bool          `json:"titlesAway"` // the LMS's database is away: no title is known now
 	Buckets        []Bucket      `json:"buckets"`
+}
+
+// Belonging is an entity that media belong to. Title is "" where there is none, or none is known.
+type Belonging struct {
+	media.Subject
+	Title string `json:"title"`
 }
 
 // Bucket is one step of a report.
@@ -100,14 +112,51 @@ func (r *Reports) Media(ctx context.Context, p media.Principal, s media.Series) 
 	}
 	step := s
 	step.Bucket = min(s.Bucket, day) // weeks are summed here: where one begins is nobody else's business
-	found, err := r.counts.Series(ctx, step)
-	if err != nil {
+	var found []media.Bucket
+	var named titled
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		named = r.titles(both, a.Subjects())
+		return nil
+	})
+	g.Go(func() (err error) {
+		found, err = r.counts.Series(both, step)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return Report{}, fmt.Errorf("analytics: series of %s: %w", s.Asset, err)
 	}
 	return Report{
 		MediaID: a.ID, From: s.From, To: s.To, Bucket: name, CountedUntil: until, AccessCount: a.AccessCount, BytesServed: a.BytesServed,
-		LastAccessedAt: a.LastAccessedAt, Buckets: spread(s, found),
+		LastAccessedAt: a.LastAccessedAt, Buckets: spread(s, found), BelongsTo: named.list, TitlesAway: named.away,
 	}, nil
+}
+
+type titled struct {
+	list []Belonging
+	away bool
+}
+
+// titlesWait bounds how long numbers wait for names.
+const titlesWait = time.Second
+
+// titles names what media belong to. Numbers are worth something without names: what is not known is left out, and said.
+func (r *Reports) titles(ctx context.Context, subjects []media.Subject) titled {
+	t := titled{list: make([]Belonging, len(subjects))}
+	for i, s := range subjects {
+		t.list[i].Subject = s
+	}
+	if r.o.Titles == nil || len(subjects) == 0 {
+		return t
+	}
+	ctx, cancel := context.WithTimeout(ctx, titlesWait)
+	defer cancel()
+	names, err := r.o.Titles.Titles(ctx, subjects)
+	t.away = errors.Is(err, media.Unavailable) || errors.Is(err, context.DeadlineExceeded)
+	for i, s := range subjects {
+		t.list[i].Title = names[s]
+	}
+	return t
 }
 
 // asset reads an asset that p may see the numbers of.

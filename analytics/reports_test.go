@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,44 @@ func (l lms) Entitled(_ context.Context, user string, _ []media.Subject) (bool, 
 }
 
 func (lms) Trusting(context.Context) bool { return false }
+
+func (l lms) Titles(_ context.Context, subjects []media.Subject) (map[media.Subject]string, error) {
+	if l == nil {
+		return nil, media.Unavailable
+	}
+	names := map[media.Subject]string{}
+	for _, s := range subjects {
+		if name := l[s].Title(); name != "" {
+			names[s] = name
+		}
+	}
+	return names, nil
+}
+
+func TestReportsNameWhatMediaBelongTo(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	c := open(t, l, t.TempDir(), analytics.CounterOptions{})
+	defer mustClose(t, c)
+	course, gone := media.Subject{Type: media.Course, ID: "507f1f77bcf86cd799439011"}, media.Subject{Type: media.Product, ID: "507f1f77bcf86cd799439012"}
+	a := media.Asset{
+		ID: asset(1), Owner: "u1", AccessCount: 7, State: media.Ready, Also: []media.Subject{gone},
+		Placement: media.Placement{Kind: media.CourseVideo, CourseID: course.ID},
+	}
+	known := lms{course: {Subject: course, Fields: map[string]any{"title": "Woodwork"}}}
+	for name, c2 := range map[string]struct {
+		titles analytics.Titles
+		title  string
+		away   bool
+	}{"known": {known, "Woodwork", false}, "away": {lms(nil), "", true}, "nobody to ask": {nil, "", false}} {
+		r := analytics.NewReports(l, shelf{asset(1): a}, c, analytics.ReportOptions{Titles: c2.titles})
+		got, err := r.Media(t.Context(), admin, media.Series{Asset: asset(1)})
+		want := []analytics.Belonging{{Subject: course, Title: c2.title}, {Subject: gone}}
+		if err != nil || !slices.Equal(got.BelongsTo, want) || got.TitlesAway != c2.away || got.AccessCount != 7 {
+			t.Errorf("%s: %+v, away %v, %v, want %+v", name, got.BelongsTo, got.TitlesAway, err, want)
+		}
+	}
+}
 
 func TestReportsGoToWhoManages(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,15 @@ type MediaReport struct {
 	AccessCount  int64          `json:"accessCount"`
 	BytesServed  int64          `json:"bytesServed"`
 	LastAccessed *time.Time     `json:"lastAccessedAt,omitempty"`
+	BelongsTo    []Belonging    `json:"belongsTo" nullable:"false" doc:"What it hangs on; titles are absent while the LMS's database is away, see X-Degraded"`
 	Buckets      []ReportBucket `json:"buckets" nullable:"false"`
+}
+
+// Belonging is a record that media hang on.
+type Belonging struct {
+	Type  string `json:"type" enum:"product,course,lesson,user,page,review,order"`
+	ID    string `json:"id"`
+	Title string `json:"title,omitempty"`
 }
 
 // ReportBucket is one step of a report.
@@ -59,6 +67,10 @@ func reportJSON(r analytics.Report) MediaReport {
 	out := MediaReport{
 		MediaID: r.MediaID.String(), From: utc(r.From), To: utc(r.To), Bucket: r.Bucket, CountedUntil: timeOrAbsent(r.CountedUntil),
 		AccessCount: r.AccessCount, BytesServed: r.BytesServed, LastAccessed: timeOrAbsent(r.LastAccessedAt), Buckets: make([]ReportBucket, len(r.Buckets)),
+		BelongsTo: make([]Belonging, len(r.BelongsTo)),
+	}
+	for i, b := range r.BelongsTo {
+		out.BelongsTo[i] = Belonging{Type: string(b.Type), ID: b.ID, Title: b.Title}
 	}
 	for i, b := range r.Buckets {
 		out.Buckets[i] = ReportBucket{Start: utc(b.Start), Views: b.Views, Bytes: b.Bytes}
@@ -88,6 +100,9 @@ func (g *Gateway) reportMedia(ctx context.Context, in *reportInput) (*reportOutp
 	return &reportOutput{Body: func(c huma.Context) {
 		c.SetHeader("Content-Type", "application/json")
 		c.SetHeader("Vary", "Accept")
+		if report.TitlesAway {
+			c.SetHeader("X-Degraded", "entities")
+		}
 		c.SetStatus(http.StatusOK)
 		_ = json.NewEncoder(c.BodyWriter()).Encode(r) // a client that is gone does not read it
 	}}, nil

@@ -156,7 +156,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 	a.gateway, err = gateway.New(gateway.Needs{
 		Media: curated, LMS: a.lms,
 		Links: links, Counter: a.counter,
-		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{Rights: rights}),
+		Reports: analytics.NewReports(a.catalogue, a.catalogue, a.counter, analytics.ReportOptions{Rights: rights, Titles: a.shared.records}),
 		Grants:  a.uploads, Revocations: a.denied, Answers: a.catalogue, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
