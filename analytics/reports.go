@@ -60,8 +60,8 @@ type Report struct {
 	AccessCount    int64         `json:"accessCount"`
 	BytesServed    int64         `json:"bytesServed"`
 	LastAccessedAt time.Time     `json:"lastAccessedAt,omitzero"`
-	BelongsTo      []Belonging   `json:"belongsTo"`
-	TitlesAway     bool          `json:"titlesAway"` // the LMS's database is away: no title is known now
+	BelongsTo      []Belonging   `json:"belongsTo,omitempty"`
+	TitlesAway     bool          `json:"titlesAway,omitempty"` // the LMS's database is away: no title is known now
 	Buckets        []Bucket      `json:"buckets"`
 }
 

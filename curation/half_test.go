@@ -101,23 +101,29 @@ func TestNoCallThatFailsLeavesHalfAProduct(t *testing.T) {
 	}
 	ida := who("ida", media.Instructor)
 	works := []work{
-		{"create", func(t *testing.T, s *school) (media.Subject, media.AssetID) {
-			return media.Subject{}, s.stored(t, "ida", false)
-		},
+		{
+			"create", func(t *testing.T, s *school) (media.Subject, media.AssetID) {
+				return media.Subject{}, s.stored(t, "ida", false)
+			},
 			func(ctx context.Context, s *school, _ media.Subject, up media.AssetID) (media.Subject, error) {
 				v, err := s.Create(ctx, ida, curation.NewRecord{
 					Type: media.Product, Fields: map[string]any{"name": "Chair"}, Images: []media.Attachment{image(up), elsewhere("https://cdn.example.com/a.jpg")},
 				})
 				return v.Record.Subject, err
-			}},
-		{"delete", func(t *testing.T, s *school) (media.Subject, media.AssetID) { return s.product(t, "ida", nil) },
+			},
+		},
+		{
+			"delete", func(t *testing.T, s *school) (media.Subject, media.AssetID) { return s.product(t, "ida", nil) },
 			func(ctx context.Context, s *school, on media.Subject, _ media.AssetID) (media.Subject, error) {
 				return on, s.LMS.Delete(ctx, ida, on, nil, false)
-			}},
-		{"delete for good", func(t *testing.T, s *school) (media.Subject, media.AssetID) { return s.product(t, "ida", nil) },
+			},
+		},
+		{
+			"delete for good", func(t *testing.T, s *school) (media.Subject, media.AssetID) { return s.product(t, "ida", nil) },
 			func(ctx context.Context, s *school, on media.Subject, _ media.AssetID) (media.Subject, error) {
 				return on, s.LMS.Delete(ctx, ida, on, nil, true)
-			}},
+			},
+		},
 		{"restore", func(t *testing.T, s *school) (media.Subject, media.AssetID) {
 			on, up := s.product(t, "ida", nil)
 			if err := s.LMS.Delete(t.Context(), ida, on, nil, false); err != nil {

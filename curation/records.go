@@ -60,7 +60,7 @@ func (l *LMS) Create(ctx context.Context, p media.Principal, n NewRecord) (View,
 	defer cancel()
 	var err error
 	if len(n.Images) == 0 {
-		r, err = l.records.Create(ctx, r, false)
+		_, err = l.records.Create(ctx, r, false)
 	} else {
 		err = l.createWith(ctx, p, r, n.Images)
 	}

@@ -315,7 +315,7 @@ func (s *Service) remove(ctx context.Context, u *upload) error {
 	u.close()
 	s.pending.done(u.id)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone, and that was wanted
+		return nil // it is gone, and that was wanted
 	}
 	return s.erase(ctx, row)
 }
