@@ -60,11 +60,11 @@ func (o origins) handle(w http.ResponseWriter, r *http.Request) (done bool) {
 	default:
 		return false
 	}
-	h.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id, Idempotent-Replayed, X-Cache")
+	h.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id, Idempotent-Replayed, X-Cache, X-Degraded")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key, Range, X-API-Key, X-Request-Id, Traceparent")
 	h.Set("Access-Control-Max-Age", "600")
 	h.Set("Cache-Control", "no-store")
