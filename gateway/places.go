@@ -16,19 +16,19 @@ import (
 
 // Placed is what images, videos and resources have in common.
 type Placed struct {
-	ID          string    `json:"id" format:"uuid" doc:"Of this place"`
-	MediaID     string    `json:"mediaId" format:"uuid" doc:"Of the media; it may stand in several places"`
-	Title       string    `json:"title,omitempty"`
-	StorageType string    `json:"storageType" enum:"local,gdrive,s3,gcs,azure,cloud"`
-	FileSize    int64     `json:"fileSize" doc:"Bytes; 0 when others keep it and have not said"`
-	MIMEType    string    `json:"mimeType" example:"video/mp4"`
-	IsPublic    bool      `json:"isPublic"`
-	AccessCount int64     `json:"accessCount"`
-	Position    int       `json:"position"`
-	UploadedBy  string    `json:"uploadedBy"`
-	CreatedAt   time.Time `json:"createdAt"`
-	UpdatedAt   time.Time `json:"updatedAt"`
-	ETag        string    `json:"etag" doc:"For If-Match"`
+	ID          string `json:"id" format:"uuid" doc:"Of this place"`
+	MediaID     string `json:"mediaId" format:"uuid" doc:"Of the media; it may stand in several places"`
+	Title       string `json:"title,omitempty"`
+	StorageType string `json:"storageType" enum:"local,gdrive,s3,gcs,azure,cloud"`
+	FileSize    int64  `json:"fileSize" doc:"Bytes; 0 when others keep it and have not said"`
+	MIMEType    string `json:"mimeType" example:"video/mp4"`
+	IsPublic    bool   `json:"isPublic"`
+	AccessCount int64  `json:"accessCount"`
+	Position    int    `json:"position"`
+	UploadedBy  string `json:"uploadedBy"`
+	CreatedAt   string `json:"createdAt" format:"date-time"`
+	UpdatedAt   string `json:"updatedAt" format:"date-time"`
+	ETag        string `json:"etag" doc:"For If-Match"`
 }
 
 // Image is a row of product_images.
@@ -67,9 +67,12 @@ func placedJSON(pl media.Place) Placed {
 	return Placed{
 		ID: pl.ID.String(), MediaID: a.ID.String(), Title: a.Title, StorageType: string(a.StorageType), FileSize: max(a.Size, 0), MIMEType: a.MIMEType,
 		IsPublic: a.Public, AccessCount: a.AccessCount, Position: pl.Placement.Position, UploadedBy: a.Owner,
-		CreatedAt: utc(a.CreatedAt), UpdatedAt: utc(pl.UpdatedAt), ETag: etagOf(a),
+		CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(pl.UpdatedAt), ETag: etagOf(a),
 	}
 }
+
+// stamp writes a time as time.Time's own MarshalJSON does, which takes a third of all that a large course costs.
+func stamp(t time.Time) string { return utc(t).Format(time.RFC3339Nano) }
 
 func (g *Gateway) imageJSON(pl media.Place) Image {
 	p := pl.Placement
