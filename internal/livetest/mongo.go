@@ -1,9 +1,7 @@
 package livetest
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -26,15 +23,14 @@ import (
 type MongoServer struct {
 	User, Password string // of a server that asks for them
 
+	child
 	dir  string
 	port int // of the queue
 	back int // of FerretDB itself
 	bin  string
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	done  chan struct{} // closed when cmd has ended
-	queue *writeQueue
+	queued sync.Mutex
+	queue  *writeQueue
 }
 
 // Mongo starts a server without databases, ended with the test. Anybody may use it.
@@ -76,42 +72,21 @@ const ferretDB = "github.com/FerretDB/FerretDB"
 // FerretDB builds the server, once for all test runs: its first build takes a minute. The program wants a file with its version where its
 // sources lie, which the module's archive does not have: so it is built from a copy.
 func FerretDB() (string, error) {
-	root, err := ModuleRoot()
-	if err != nil {
-		return "", err
-	}
+	return tool("ferretdb", func(root, dir, path string) error {
+		modfile, err := copyFerretDB(root, dir)
+		if err != nil {
+			return err
+		}
+		return goBuild(root, "-modfile="+modfile, "-buildvcs=false", "-tags=ferretdb_no_postgresql", "-o", path, ferretDB+"/cmd/ferretdb")
+	})
+}
+
+// copyFerretDB copies the module's sources into a folder, and writes a go.mod that builds from there with what tools/go.sum allows.
+func copyFerretDB(root, dir string) (modfile string, err error) {
 	sum, err := os.ReadFile(filepath.Join(root, "tools", "go.sum"))
 	if err != nil {
 		return "", err
 	}
-	hash := sha256.Sum256(sum)
-	dir, err := cacheFolder("ferretdb-" + hex.EncodeToString(hash[:6]))
-	if err != nil {
-		return "", err
-	}
-	unlock, err := lockFile(dir + ".lock")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	path := filepath.Join(dir, "ferretdb")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	modfile, err := copyFerretDB(root, dir, sum)
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-modfile="+modfile, "-buildvcs=false", "-tags=ferretdb_no_postgresql", "-o", path+".new", ferretDB+"/cmd/ferretdb")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ferretdb: %w\n%s", err, out)
-	}
-	return path, os.Rename(path+".new", path)
-}
-
-// copyFerretDB copies the module's sources into a folder, and writes a go.mod that builds from there with what tools/go.sum allows.
-func copyFerretDB(root, dir string, sum []byte) (modfile string, err error) {
 	list := exec.Command("go", "mod", "download", "-modfile=tools/go.mod", ferretDB)
 	list.Dir = root
 	if out, err := list.CombinedOutput(); err != nil {
@@ -171,12 +146,6 @@ func (s *MongoServer) Start(t testing.TB) {
 
 // Launch is Start for goroutines that may not fail a test.
 func (s *MongoServer) Launch() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil {
-		return errors.New("it runs already")
-	}
-	var out output
 	args := []string{
 		"--handler=sqlite", "--sqlite-url=file:" + s.dir + "/", "--state-dir=" + s.dir, "--listen-addr=" + s.behind(), "--debug-addr=-",
 		"--telemetry=disable", "--log-level=error",
@@ -185,78 +154,30 @@ func (s *MongoServer) Launch() error {
 		args = append(args, "--test-enable-new-auth", "--setup-database=admin", "--setup-username="+s.User, "--setup-password="+s.Password)
 	}
 	cmd := exec.Command(s.bin, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &out
+	cmd.Dir = s.dir
 	cmd.Env = []string{"HOME=" + s.dir, "TMPDIR=" + s.dir} // FERRETDB_… would change it
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	err := s.launch(cmd, func() bool {
+		conn, err := net.DialTimeout("tcp", s.behind(), time.Second)
+		return err == nil && conn.Close() == nil
+	})
+	if err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = cmd.Wait() // ended by a signal of ours; else the dial below says so
-	}()
-	s.cmd, s.done = cmd, done
-	limit := time.NewTimer(startLimit)
-	defer limit.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if conn, err := net.DialTimeout("tcp", s.behind(), time.Second); err == nil {
-			s.queue, err = newWriteQueue(s.Addr(), s.behind())
-			return errors.Join(err, conn.Close())
-		}
-		select {
-		case <-tick.C:
-		case <-done:
-			s.cmd = nil
-			return fmt.Errorf("it ended: %s", out.String())
-		case <-limit.C:
-			return fmt.Errorf("it does not answer: %s", out.String())
-		}
-	}
+	s.queued.Lock()
+	defer s.queued.Unlock()
+	s.queue, err = newWriteQueue(s.Addr(), s.behind())
+	return err
 }
 
 // Kill ends the server with SIGKILL and waits until it has gone. Its data stay.
 func (s *MongoServer) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill() // already gone is as good
-	<-s.done
-	s.cmd = nil
+	s.child.Kill()
+	s.queued.Lock()
+	defer s.queued.Unlock()
 	if s.queue != nil {
 		s.queue.close()
 		s.queue = nil
 	}
-}
-
-// Pause stops the server from answering while its connections stay, as a host that swallows packets does; Continue ends that.
-func (s *MongoServer) Pause(t testing.TB) {
-	t.Helper()
-	stat := fmt.Sprintf("/proc/%d/stat", s.signal(t, syscall.SIGSTOP))
-	Until(t, stopLimit, "the server has stopped", func() bool {
-		text, err := os.ReadFile(stat)
-		return err == nil && strings.Contains(string(text), ") T ")
-	})
-}
-
-// Continue lets a paused server go on.
-func (s *MongoServer) Continue(t testing.TB) { s.signal(t, syscall.SIGCONT) }
-
-func (s *MongoServer) signal(t testing.TB, sig syscall.Signal) (pid int) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		t.Fatal("livetest: Mongo does not run")
-	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		t.Fatalf("livetest: Mongo: %v", err)
-	}
-	return s.cmd.Process.Pid
 }
 
 // writeQueue stands before FerretDB and lets one write at a time through. MongoDB changes a single document atomically; FerretDB looks for

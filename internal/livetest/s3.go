@@ -1,17 +1,11 @@
 package livetest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -20,13 +14,10 @@ import (
 type S3Server struct {
 	Region, AccessKey, SecretKey string
 
+	child
 	dir  string
 	port int
 	bin  string
-
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
 }
 
 // S3 starts a server without buckets, ended with the test.
@@ -51,34 +42,9 @@ func S3(t testing.TB) *S3Server {
 
 // VersityGW builds the server, once for all test runs: its first build takes two minutes.
 func VersityGW() (string, error) {
-	root, err := ModuleRoot()
-	if err != nil {
-		return "", err
-	}
-	sum, err := os.ReadFile(filepath.Join(root, "tools", "go.sum"))
-	if err != nil {
-		return "", err
-	}
-	hash := sha256.Sum256(sum)
-	dir, err := cacheFolder("versitygw-" + hex.EncodeToString(hash[:6]))
-	if err != nil {
-		return "", err
-	}
-	unlock, err := lockFile(dir + ".lock")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	path := filepath.Join(dir, "versitygw")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	cmd := exec.Command("go", "build", "-modfile=tools/go.mod", "-o", path+".new", "github.com/versity/versitygw/cmd/versitygw")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build versitygw: %w\n%s", err, out)
-	}
-	return path, os.Rename(path+".new", path)
+	return tool("versitygw", func(root, _, path string) error {
+		return goBuild(root, "-modfile=tools/go.mod", "-o", path, "github.com/versity/versitygw/cmd/versitygw")
+	})
 }
 
 // Addr is host:port.
@@ -117,64 +83,13 @@ func (s *S3Server) Start(t testing.TB) {
 
 // Launch is Start for goroutines that may not fail a test.
 func (s *S3Server) Launch() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil {
-		return errors.New("it runs already")
-	}
-	var out output
 	// Attributes lie in the files themselves: beside them they would change before what they tell of does, which no bucket allows.
 	cmd := exec.Command(s.bin, "--port", s.Addr(), "--access", s.AccessKey, "--secret", s.SecretKey, "--region", s.Region, "--quiet",
 		"posix", filepath.Join(s.dir, "data"))
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = cmd.Wait() // ended by a signal of ours; else the question below says so
-	}()
-	s.cmd, s.done = cmd, done
+	cmd.Dir = s.dir
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	limit := time.NewTimer(startLimit)
-	defer limit.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if resp, err := client.Get(s.URL()); err == nil {
-			return resp.Body.Close()
-		}
-		select {
-		case <-tick.C:
-		case <-done:
-			s.cmd = nil
-			return fmt.Errorf("it ended: %s", out.String())
-		case <-limit.C:
-			return fmt.Errorf("it does not answer: %s", out.String())
-		}
-	}
-}
-
-// Kill ends the server with SIGKILL and waits until it has gone. Its data stay.
-func (s *S3Server) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill() // already gone is as good
-	<-s.done
-	s.cmd = nil
-}
-
-// Pid is the process id.
-func (s *S3Server) Pid() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return 0
-	}
-	return s.cmd.Process.Pid
+	return s.launch(cmd, func() bool {
+		resp, err := client.Get(s.URL())
+		return err == nil && resp.Body.Close() == nil
+	})
 }
