@@ -101,7 +101,8 @@ func (r *Records) BuriedBefore(ctx context.Context, t time.Time) ([]media.Subjec
 	return found, wrap("look through the trash", err)
 }
 
-// Raise moves a record back from the trash; nil when it is back already, media.NotFound when it is nowhere.
+// Raise moves a record back from the trash; nil when it is back already, media.NotFound when it is nowhere. One that is buried meanwhile is
+// left in the trash as that burial put it there: somebody's deletion is not to end in nothing being anywhere.
 func (r *Records) Raise(ctx context.Context, s media.Subject) (media.Record, error) {
 	live, err := key(s)
 	if err != nil {
@@ -116,6 +117,8 @@ func (r *Records) Raise(ctx context.Context, s media.Subject) (media.Record, err
 		switch {
 		case there != nil && pending(*there):
 			return nil, &media.Error{Kind: media.Conflict, Code: "exists", Detail: "another one is about to take its place"}
+		case there != nil && copied != nil && there.Version == copied.Version:
+			return r.next(there), nil // a burial may be about to delete this version, for the sake of the copy
 		case there != nil:
 			return there, nil
 		case copied == nil:
@@ -125,10 +128,16 @@ func (r *Records) Raise(ctx context.Context, s media.Subject) (media.Record, err
 		back.BuriedAt = time.Time{}
 		return back, nil
 	})
-	if err != nil {
-		return media.Record{}, err
+	if err != nil || copied == nil {
+		return back, err
 	}
-	return back, r.Drop(ctx, s)
+	_, err = r.driver.Write(ctx, trash, func(there *Document) (*Document, error) {
+		if there != nil && there.Version != copied.Version {
+			return there, nil // buried again by now
+		}
+		return nil, nil
+	})
+	return back, wrap("raise", err)
 }
 
 // Drop removes a record from the trash; nil when it is gone.

@@ -19,7 +19,11 @@ func TestSuiteFindsBrokenDrivers(t *testing.T) { //nolint:tparallel // the group
 	t.Parallel()
 	var mu sync.Mutex
 	// These are of Records alone, see their own tests.
-	reached := []string{"a cursor that does not fit is invalid", "a write is told of, and so is one through another way in", "hearing ends when it is told to"}
+	reached := []string{
+		"a cursor that does not fit is invalid", "a write is told of, and so is one through another way in", "hearing ends when it is told to",
+		"a burial while a record is raised leaves it in the trash", "a burial that is completed while its record is raised loses nothing",
+		"a record that is raised while it is buried is somewhere",
+	}
 	t.Run("breaks", func(t *testing.T) {
 		for _, b := range breaks() {
 			t.Run(b.name, func(t *testing.T) {

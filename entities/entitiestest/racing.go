@@ -1,6 +1,7 @@
 package entitiestest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -86,6 +87,39 @@ func racing() []promise {
 			_, err := f.r.Buried(f.ctx(), product(1))
 			f.must(err)
 		}},
+		{"a burial while a record is raised leaves it in the trash", func(f *fixture) {
+			f.create(product(1), fields{"n": int64(1)})
+			f.bury(product(1), "")
+			r := f.records(&before{Driver: f.Driver, trash: true, do: func() { f.bury(product(1), "") }})
+			_, err := r.Raise(f.ctx(), product(1))
+			f.must(err)
+			f.gone(product(1))
+			got, err := f.r.Buried(f.ctx(), product(1))
+			f.must(err)
+			f.same("n", got.Fields["n"], any(int64(1)))
+		}},
+		{"a burial that is completed while its record is raised loses nothing", func(f *fixture) {
+			was := f.create(product(1), fields{"n": int64(1)})
+			if err := f.cutOff(false).Bury(f.ctx(), product(1), was.Version); !errors.Is(err, errStop) {
+				f.Fatalf("got %v, want it cut off", err)
+			}
+			r := f.records(&before{Driver: f.Driver, trash: true, do: func() { f.bury(product(1), "") }})
+			_, err := r.Raise(f.ctx(), product(1))
+			f.must(err)
+			_, err = f.r.Buried(f.ctx(), product(1))
+			f.must(err)
+		}},
+		{"a record that is raised while it is buried is somewhere", func(f *fixture) {
+			was := f.create(product(1), fields{"n": int64(1)})
+			r := f.records(&before{Driver: f.Driver, do: func() {
+				_, err := f.r.Raise(f.ctx(), product(1))
+				f.must(err)
+			}})
+			f.is(r.Bury(f.ctx(), product(1), was.Version), media.PreconditionFailed)
+			f.same("n", f.read(product(1)).Fields["n"], any(int64(1)))
+			_, err := f.r.Buried(f.ctx(), product(1))
+			f.is(err, media.NotFound)
+		}},
 		{"what is written between the read and the write of a change is not lost", func(f *fixture) {
 			f.create(product(1), fields{"mine": int64(1), "theirs": int64(1), "gone": "x"})
 			f.meanwhile(fields{"theirs": int64(2), "gone": nil}, func(d *entities.Document) *entities.Document {
@@ -122,6 +156,21 @@ func racing() []promise {
 			f.same("n", f.read(product(1)).Fields["n"], any(int64(2)))
 		}},
 	}
+}
+
+// before is a driver that does something before its first write to the LMS's own documents, or to the trash.
+type before struct {
+	entities.Driver
+	trash bool
+	do    func()
+	once  sync.Once
+}
+
+func (b *before) Write(ctx context.Context, k entities.Key, change entities.Change) (entities.Document, error) {
+	if k.Trash == b.trash {
+		b.once.Do(b.do)
+	}
+	return b.Driver.Write(ctx, k, change)
 }
 
 // meanwhile changes a product, writing as a stranger the first time that change is asked.
