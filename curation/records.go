@@ -271,8 +271,14 @@ func (l *LMS) intent(p media.Principal, s media.Subject, d media.Doing) media.In
 func (l *LMS) clear(ctx context.Context, i media.Intent) error {
 	t := media.Trashed{Of: i.Subject, By: i.By, At: i.At, Until: i.Until}
 	if !i.Until.IsZero() {
-		_, err := l.books.RemoveAll(ctx, i.Subject, i.ID, t)
-		return err
+		if _, err := l.books.RemoveAll(ctx, i.Subject, i.ID, t); err != nil {
+			return err
+		}
+		crash.At("lms: media in the trash")
+		if _, err := l.records.Record(ctx, i.Subject); err != nil {
+			return nil //nolint:nilerr // it is gone, as it shall be; or that cannot be known, and the deletion is done
+		}
+		return l.books.RestoreAll(ctx, i.Subject, "") // it was restored meanwhile, when the trash did not have its media yet
 	}
 	gone, err := l.books.RemoveAll(ctx, i.Subject, "", t) // the record is still to go from the trash
 	if err != nil {
@@ -303,6 +309,12 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	if err != nil {
 		return View{}, err
 	}
+	switch leaving, err := l.leaving(ctx, s); {
+	case err != nil:
+		return View{}, err
+	case leaving:
+		return View{}, noRecord(s.Type)
+	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit)
 	defer cancel()
 	i := l.intent(p, s, media.Restoring)
@@ -323,6 +335,14 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	}
 	crash.At("lms: media restored")
 	return l.View(ctx, p, s)
+}
+
+// leaving reports whether a record in the trash is on its way out for good. Its intent was there before it was, and is there until it is gone.
+func (l *LMS) leaving(ctx context.Context, s media.Subject) (bool, error) {
+	intents, err := l.books.Intents(ctx)
+	return slices.ContainsFunc(intents, func(i media.Intent) bool {
+		return i.Subject == s && i.Doing == media.Deleting && i.Until.IsZero()
+	}), err
 }
 
 // Admins write any record: the LMS itself does, where it has no MongoDB of its own.

@@ -132,21 +132,35 @@ func (l *LMS) abandoned(i media.Intent) bool {
 	return now.Sub(first) >= l.o.Lease
 }
 
+// atWork reports whether a request of this process is at work on an intent.
+func (l *LMS) atWork(i media.Intent) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mine[i.ID]
+}
+
 // mend takes one intent to its end, as far as that is decided or nobody is at work on it any more.
 func (l *LMS) mend(ctx context.Context, i media.Intent) error {
+	if l.atWork(i) {
+		return nil
+	}
 	abandoned := l.abandoned(i)
 	switch i.Doing {
 	case media.Creating:
 		return l.mendCreating(ctx, i, abandoned)
 	case media.Deleting:
-		_, err := l.records.Buried(ctx, i.Subject)
-		if err == nil {
-			if err = l.records.Bury(ctx, i.Subject, ""); err != nil && !errors.Is(err, media.NotFound) {
-				return err
-			}
-			return l.clear(ctx, i)
+		buried, err := l.records.Buried(ctx, i.Subject)
+		if err != nil {
+			return l.giveUp(ctx, i, abandoned, err)
 		}
-		return l.giveUp(ctx, i, abandoned, err)
+		err = l.records.Bury(ctx, i.Subject, buried.Version)
+		switch {
+		case errors.Is(err, media.PreconditionFailed):
+			return l.books.End(ctx, i.ID) // it was restored since we looked
+		case err != nil && !errors.Is(err, media.NotFound):
+			return err
+		}
+		return l.clear(ctx, i)
 	case media.Restoring:
 		_, err := l.records.Record(ctx, i.Subject)
 		if err == nil {

@@ -1,0 +1,144 @@
+package curation_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"sluice/curation"
+	"sluice/media"
+)
+
+// pausedBooks does something once, just before a call.
+type pausedBooks struct {
+	curation.Books
+	done      atomic.Bool
+	removeAll func()
+}
+
+func (b *pausedBooks) RemoveAll(ctx context.Context, s media.Subject, intent string, t media.Trashed) ([]media.Asset, error) {
+	if b.removeAll != nil && !b.done.Swap(true) {
+		b.removeAll()
+	}
+	return b.Books.RemoveAll(ctx, s, intent, t)
+}
+
+// pausedRecords does something once, just before a record is buried.
+type pausedRecords struct {
+	curation.Records
+	done atomic.Bool
+	bury func()
+}
+
+func (r *pausedRecords) Bury(ctx context.Context, s media.Subject, version string) error {
+	if r.bury != nil && !r.done.Swap(true) {
+		r.bury()
+	}
+	return r.Records.Bury(ctx, s, version)
+}
+
+// paused makes a school whose databases can be held up.
+func paused(t *testing.T) (*school, *pausedBooks, *pausedRecords) {
+	t.Helper()
+	var books *pausedBooks
+	var records *pausedRecords
+	s := enrol(t, curation.LMSOptions{Alone: true}, func(b curation.Books, r curation.Records) (curation.Books, curation.Records) {
+		books, records = &pausedBooks{Books: b}, &pausedRecords{Records: r}
+		return books, records
+	})
+	return s, books, records
+}
+
+func TestAProductThatIsRestoredWhileItIsDeletedHasItsImages(t *testing.T) {
+	t.Parallel()
+	s, books, _ := paused(t)
+	ida := who("ida", media.Instructor)
+	on, _ := s.product(t, "ida", nil)
+	books.removeAll = func() {
+		if _, err := s.Restore(t.Context(), ida, on); err != nil {
+			t.Errorf("restore: %v", err)
+		}
+	}
+	if err := s.LMS.Delete(t.Context(), ida, on, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.View(t.Context(), ida, on); err != nil || len(v.Images) != 2 {
+		t.Errorf("got %d images, %v, want both", len(v.Images), err)
+	}
+}
+
+// What is on its way out for good takes its images along: nobody gets the one back without the others.
+func TestAProductThatGoesForGoodIsNotRestored(t *testing.T) {
+	t.Parallel()
+	s, books, _ := paused(t)
+	ida := who("ida", media.Instructor)
+	on, _ := s.product(t, "ida", nil)
+	books.removeAll = func() {
+		if _, err := s.Restore(t.Context(), ida, on); !errors.Is(err, media.NotFound) {
+			t.Errorf("restore of what goes for good: %v, want not found", err)
+		}
+	}
+	if err := s.LMS.Delete(t.Context(), ida, on, nil, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.View(t.Context(), ida, on); !errors.Is(err, media.NotFound) {
+		t.Errorf("got %v, want it gone", err)
+	}
+	if left, err := s.books.Intents(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("intents %v, %v are left", left, err)
+	}
+}
+
+func TestASweeperThatIsLateDoesNotDeleteWhatWasRestored(t *testing.T) {
+	t.Parallel()
+	s, _, records := paused(t)
+	ida := who("ida", media.Instructor)
+	on, _ := s.product(t, "ida", nil)
+	cut := media.Intent{ID: "cut off", Doing: media.Deleting, Subject: on, By: "ida", State: media.Begun, At: now, Until: now.AddDate(10, 0, 0)}
+	if err := s.books.Intend(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.records.Bury(t.Context(), on, ""); err != nil {
+		t.Fatal(err)
+	}
+	records.bury = func() { // the sweeper has seen it in the trash
+		if _, err := s.Restore(t.Context(), ida, on); err != nil {
+			t.Errorf("restore: %v", err)
+		}
+	}
+	for range 2 {
+		if err := s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, err := s.View(t.Context(), ida, on); err != nil || len(v.Images) != 2 {
+		t.Errorf("got %d images, %v, want both", len(v.Images), err)
+	}
+	if left, err := s.books.Intents(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("intents %v, %v are left", left, err)
+	}
+}
+
+// The sweeper leaves alone what a request of this process is at work on.
+func TestASweeperLeavesLivingRequestsAlone(t *testing.T) {
+	t.Parallel()
+	s, books, _ := paused(t)
+	on, _ := s.product(t, "ida", nil)
+	calls := 0
+	books.removeAll = func() {
+		calls++
+		if err := s.Sweep(t.Context()); err != nil {
+			t.Errorf("sweep: %v", err)
+		}
+		if v, err := s.books.Places(t.Context(), media.PlaceQuery{Kind: media.ProductImage, ProductID: on.ID}); err != nil || len(v) != 2 {
+			t.Errorf("the sweeper did what the request was about to do: %d images, %v", len(v), err)
+		}
+	}
+	if err := s.LMS.Delete(t.Context(), who("ida", media.Instructor), on, nil, false); err != nil || calls != 1 {
+		t.Fatal(calls, err)
+	}
+}
