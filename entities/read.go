@@ -54,8 +54,8 @@ const (
 	maxLimit     = 200
 )
 
-// List reads one page, newest first. A limit that is none is 50, one above 200 is 200. Products are selected by Category; products and
-// courses by Unlisted; all by Owner.
+// List reads one page, newest first. A limit that is none is 50, one above 200 is 200. Products and courses are
+// selected by Category and Unlisted; all by Owner.
 func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordListing, error) {
 	if !recorded(q.Type) {
 		_, err := key(media.Subject{Type: q.Type})
@@ -74,7 +74,7 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 	q.Limit = min(q.Limit, maxLimit)
 	ask := Query{Type: q.Type, Owner: q.Owner, After: after, Limit: q.Limit + 1}
 	ask.Listed = !q.Unlisted && (q.Type == media.Product || q.Type == media.Course)
-	if q.Type == media.Product {
+	if q.Type == media.Product || q.Type == media.Course {
 		ask.Category = q.Category
 	}
 	found, err := r.driver.Find(ctx, ask)

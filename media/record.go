@@ -94,7 +94,7 @@ type RecordQuery struct {
 	Type     SubjectType // Product or Course; of the others, all
 	Owner    string      // "": everybody's
 	Unlisted bool        // also what is not published; with Owner set, of that owner only
-	Category string      // products of this category; "": all
+	Category string      // products or courses of this category; "": all
 	Limit    int         // 1..200
 	Cursor   string      // NextCursor of the page before
 }

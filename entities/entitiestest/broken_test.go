@@ -440,7 +440,7 @@ func brokenLists() []broken {
 		}), []string{"a list has what everybody may see, and the rest when it is asked for"}},
 		{"all lists are for all to see", found(func(q *entities.Query, l docs) docs { q.Listed = true; return l }), []string{"of orders a list has all"}},
 		{"categories count for nothing", found(func(q *entities.Query, l docs) docs { q.Category = ""; return l }), []string{
-			"a list has products of one category", "conditions are all to be met",
+			"a list has products of one category", "a list has courses of one category", "conditions are all to be met",
 		}},
 		{"no ids are all ids", found(func(q *entities.Query, l docs) docs {
 			if len(q.IDs) == 0 {

@@ -101,6 +101,12 @@ func listing() []promise {
 			f.create(order(1), fields{"status": "pending", "published": false})
 			f.same("orders", f.ids(media.RecordQuery{Type: media.Order, Category: "none"}), ids(1))
 		}},
+		{"a list has courses of one category", func(f *fixture) {
+			f.create(course(1), fields{"category": "light"})
+			f.create(course(2), fields{"category": "dark"})
+			f.create(course(3), nil)
+			f.same("light", f.ids(media.RecordQuery{Type: media.Course, Category: "light"}), ids(1))
+		}},
 		{"a list has products of one category", func(f *fixture) {
 			f.create(product(1), fields{"category": "light"})
 			f.create(product(2), fields{"category": "Light"})
