@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"time"
 )
 
@@ -68,12 +69,23 @@ func (r Record) HasModule(id string) bool {
 	return found && id != ""
 }
 
+// refers reports whether a course only names modules: what lessons they have is kept elsewhere.
+func (r Record) refers() bool {
+	list, _ := r.Fields["modules"].([]any)
+	return slices.ContainsFunc(list, func(m any) bool { id, _ := m.(string); return ValidEntityID(id) })
+}
+
 func maps(v any) []map[string]any {
 	list, _ := v.([]any)
 	out := make([]map[string]any, 0, len(list))
 	for _, e := range list {
-		if m, ok := e.(map[string]any); ok {
-			out = append(out, m)
+		switch e := e.(type) {
+		case map[string]any:
+			out = append(out, e)
+		case string:
+			if ValidEntityID(e) { // kept elsewhere, as Mongoose refers to documents
+				out = append(out, map[string]any{"id": e})
+			}
 		}
 	}
 	return out

@@ -131,7 +131,7 @@ func (p Placement) within(course Record) error {
 	if course.Fields["modules"] == nil {
 		return nil
 	}
-	if p.LessonID != "" && !course.HasLesson(p.LessonID) {
+	if p.LessonID != "" && !course.HasLesson(p.LessonID) && !course.refers() {
 		return link{Subject{Type: Lesson}, "mongoLessonId"}.unknown()
 	}
 	if p.ModuleID != "" && !course.HasModule(p.ModuleID) {

@@ -364,6 +364,9 @@ func TestOddDocumentsOfACourse(t *testing.T) {
 		"lessons that are a text":       {[]any{map[string]any{"id": 5.0, "lessons": "x"}}, media.Invalid},
 		"lessons that are odd":          {[]any{map[string]any{"lessons": []any{nil, "x", map[string]any{"id": nil}}}}, media.Invalid},
 		"a typed nil":                   {map[string]any(nil), media.Invalid},
+		"modules by their ids":          {[]any{id24("9")}, nil}, // their lessons are kept elsewhere
+		"lessons by their ids":          {[]any{map[string]any{"id": id24("9"), "lessons": []any{id24("8"), lesson.ID}}}, nil},
+		"lessons by other ids":          {[]any{map[string]any{"id": id24("9"), "lessons": []any{id24("8")}}}, media.Invalid},
 		"by MongoDB's name of an id":    {[]any{map[string]any{"lessons": []any{map[string]any{"_id": lesson.ID}}}}, nil},
 	} {
 		r := lms()
@@ -375,6 +378,15 @@ func TestOddDocumentsOfACourse(t *testing.T) {
 		}
 	}
 	r := lms()
+	r.of[annsCourse] = media.Record{Subject: annsCourse, Owner: "ann", Fields: map[string]any{"modules": []any{id24("9")}}}
+	for module, want := range map[string]error{id24("9"): nil, id24("8"): media.Invalid} {
+		pl := of(annsCourse)
+		pl.ModuleID = module
+		if _, err := (media.Rights{Records: r}).MayPlace(t.Context(), ann, pl); !errors.Is(err, want) {
+			t.Errorf("module %s of a list of ids: got %v, want %v", module, err, want)
+		}
+	}
+	r = lms()
 	r.of[annsCourse] = media.Record{Subject: annsCourse, Owner: "ann"} // no fields at all
 	if checked, err := (media.Rights{Records: r}).MayPlace(t.Context(), ann, of(annsCourse)); !checked || err != nil {
 		t.Errorf("no fields: got %v, %v", checked, err)
