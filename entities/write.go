@@ -139,8 +139,27 @@ func (r *Records) Change(ctx context.Context, s media.Subject, version string, s
 				d.Fields[k] = restored(v, there.Fields[k])
 			}
 		}
-		return d, nil
+		return d, publish(d, there, fields["published"])
 	})
+}
+
+// publish says in the LMS's own words that a record is published, or not: where it keeps isPublished, both would contradict each other
+// once the LMS changes its own. A status that hides is the LMS's to lift: it may stand for a moderator's no.
+func publish(d, there *Document, asked any) error {
+	published, said := asked.(bool)
+	if !said {
+		return nil
+	}
+	if _, own := there.Fields["isPublished"].(bool); own {
+		if _, both := there.Fields["published"]; !both {
+			delete(d.Fields, "published")
+		}
+		d.Fields["isPublished"] = published
+	}
+	if published && !Published(*d) {
+		return &media.Error{Kind: media.Conflict, Code: "status_hides", Detail: "its status in the LMS keeps it from being published", Field: "published"}
+	}
+	return nil
 }
 
 // same refuses what is not there, or not of a version.
