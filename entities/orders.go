@@ -107,10 +107,8 @@ func Grants(order map[string]any) []media.Subject {
 
 // stands reports whether an order is paid and not taken back.
 func stands(order map[string]any) bool {
-	for _, k := range ends() {
-		if v := order[k]; v != nil && v != false && v != "" {
-			return false
-		}
+	if takenBack(order) {
+		return false
 	}
 	paid := false
 	for _, k := range flags() {
@@ -124,13 +122,25 @@ func stands(order map[string]any) bool {
 			paid = true
 		case "pending", "failed", "expired", "declined", "rejected", "unpaid", "voided", "chargeback":
 			return false
-		default:
-			if strings.Contains(s, "refund") || strings.Contains(s, "cancel") {
-				return false
-			}
 		}
 	}
 	return paid
+}
+
+// takenBack reports whether an order, or one item of it, was refunded or cancelled.
+func takenBack(m map[string]any) bool {
+	for _, k := range ends() {
+		if v := m[k]; v != nil && v != false && v != "" {
+			return true
+		}
+	}
+	for _, k := range states() {
+		s, _ := m[k].(string)
+		if s = strings.ToLower(s); strings.Contains(s, "refund") || strings.Contains(s, "cancel") {
+			return true
+		}
+	}
+	return false
 }
 
 // entry gives what one entry of a list names: itself, in lists of products and courses, or by its members.
@@ -145,6 +155,9 @@ func entry(v any, list string) []media.Subject {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return subject(t, v)
+	}
+	if takenBack(m) {
+		return nil
 	}
 	if found := entries(m); len(found) > 0 {
 		return found

@@ -69,6 +69,10 @@ func TestGrants(t *testing.T) {
 		{"products, whole", fields{"isPaid": true, "products": []any{fields{"_id": id(1), "name": "x"}}}, []media.Subject{p(1)}},
 		{"courses, whole", fields{"isPaid": true, "courses": []any{fields{"id": id(1)}}}, []media.Subject{c(1)}},
 		{"a course among products", fields{"isPaid": true, "products": []any{fields{"courseId": id(1)}}}, []media.Subject{c(1)}},
+		{"one item of two refunded", fields{"isPaid": true, "items": []any{fields{"courseId": id(1), "status": "Refunded"}, fields{"courseId": id(2)}}}, []media.Subject{c(2)}},
+		{"items that were taken back", fields{"isPaid": true, "items": []any{
+			fields{"courseId": id(1), "refundedAt": "x"}, fields{"courseId": id(2), "cancelled": true}, fields{"courseId": id(3), "refunded": false, "status": "shipped"},
+		}}, []media.Subject{c(3)}},
 		{"an id in capitals", fields{"isPaid": true, "courseId": "65A000000000000000000001"}, []media.Subject{c(1)}},
 		{"items as ids name no type", fields{"isPaid": true, "items": []any{id(1)}}, nil},
 		{"items with an id of their own only", fields{"isPaid": true, "items": []any{fields{"_id": id(1)}}}, nil},
