@@ -309,7 +309,7 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	if err != nil {
 		return View{}, err
 	}
-	switch leaving, err := l.leaving(ctx, s); {
+	switch leaving, err := l.leaving(ctx, s); { // and its media may have gone already
 	case err != nil:
 		return View{}, err
 	case leaving:
@@ -335,14 +335,6 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 	}
 	crash.At("lms: media restored")
 	return l.View(ctx, p, s)
-}
-
-// leaving reports whether a record in the trash is on its way out for good. Its intent was there before it was, and is there until it is gone.
-func (l *LMS) leaving(ctx context.Context, s media.Subject) (bool, error) {
-	intents, err := l.books.Intents(ctx)
-	return slices.ContainsFunc(intents, func(i media.Intent) bool {
-		return i.Subject == s && i.Doing == media.Deleting && i.Until.IsZero()
-	}), err
 }
 
 // Admins write any record: the LMS itself does, where it has no MongoDB of its own.

@@ -3,6 +3,7 @@ package curation
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sluice/media"
@@ -207,6 +208,24 @@ func (l *LMS) giveUp(ctx context.Context, i media.Intent, abandoned bool, err er
 		return err
 	}
 	return l.books.End(ctx, i.ID)
+}
+
+// leaving reports whether a record in the trash is on its way out: it goes for good, or has been there for long enough. The intent of the first was
+// there before the record was, and is there until it is gone. Media of the second go by when the deletion began, and their record by when it was
+// buried, which is a moment later.
+func (l *LMS) leaving(ctx context.Context, s media.Subject) (bool, error) {
+	intents, err := l.books.Intents(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, i := range intents {
+		if i.Subject == s && i.Doing == media.Deleting && i.Until.IsZero() {
+			return true, nil
+		}
+	}
+	moment := min(stepsLimit, l.o.Trash/100)
+	old, err := l.records.BuriedBefore(ctx, l.media.o.Now().Add(moment-l.o.Trash))
+	return slices.Contains(old, s), err
 }
 
 // sweepTrash drops what has been kept long enough, records and media.
