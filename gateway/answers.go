@@ -18,7 +18,7 @@ import (
 const (
 	replayLease = time.Minute            // an act ends before: what it waits for is bounded by seconds
 	replayAsk   = 100 * time.Millisecond // between looks at a request that another node acts on
-	replayWait  = 10 * time.Second       // for that other node
+	replayWait  = 4 * time.Second        // for that other node: an answer takes no more than 5 s
 )
 
 // settled is an answer, and whether it is an earlier request's.
@@ -57,10 +57,14 @@ func shared[T any](ctx context.Context, g *Gateway, scope string, request []byte
 		end, cancel := context.WithTimeout(after, g.o.AnswerTimeout)
 		defer cancel()
 		settle := g.n.Answers.KeepReplay
-		if mine.Answer == nil { // also when act panics
+		vain := mine.Answer == nil // also when act panics
+		if vain {
 			settle = g.n.Answers.DropReplay
 		}
 		if err := settle(end, mine); err != nil {
+			if vain {
+				g.lost.Store(mine.Claim, struct{}{})
+			}
 			g.o.Logger.WarnContext(end, "what became of a request with an Idempotency-Key is not known to other nodes", slog.Any("error", err))
 		}
 	}()
@@ -82,7 +86,13 @@ func (g *Gateway) claim(ctx context.Context, mine media.Replay) (media.Replay, e
 	look := time.NewTicker(replayAsk)
 	defer look.Stop()
 	for {
-		first, err := g.n.Answers.ClaimReplay(ctx, mine, replayLease)
+		first, err := g.n.Answers.ClaimReplay(ctx, mine, g.o.ReplayLease)
+		if _, lost := g.lost.Load(first.Claim); lost && err == nil {
+			if err = g.n.Answers.DropReplay(ctx, first); err == nil {
+				g.lost.Delete(first.Claim)
+				continue
+			}
+		}
 		switch {
 		case err != nil:
 			return first, err //nolint:wrapcheck // the catalogue's error is whole

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type Options struct {
 	FlushTimeout  time.Duration // how long a read waits for its counts to be settled; 0: 500 ms
 	ShutdownGrace time.Duration // how long running requests may go on after a stop; 0: 10 s
 	Replays       int           // answers remembered for Idempotency-Key; 0: 10,000
+	ReplayLease   time.Duration // how long others leave a claimed Idempotency-Key to who claimed it; 0: a minute. 1 µs where no other process acts
 	Now           func() time.Time
 }
 
@@ -64,6 +66,7 @@ type Gateway struct {
 	cors     origins
 	metrics  *metrics
 	replays  *replays
+	lost     sync.Map // by claim: what this process acted on in vain and could not give up
 	checks   *readiness
 	document []byte // openapi.json, made once
 	draining atomic.Bool
@@ -122,6 +125,7 @@ func (o *Options) fill() {
 		{&o.AnswerTimeout, 30 * time.Second},
 		{&o.FlushTimeout, 500 * time.Millisecond},
 		{&o.ShutdownGrace, 10 * time.Second},
+		{&o.ReplayLease, replayLease},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.usual

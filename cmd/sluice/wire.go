@@ -160,7 +160,7 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		Grants:  a.uploads, Revocations: a.denied, Answers: a.catalogue, Uploads: a.uploads, Playback: a.player, Auth: a.auth, Problems: problems,
 	}, gateway.Options{
 		PublicURL: c.PublicURL, CORSOrigins: c.CORS.Origins, Logger: accessLog(c, log), ClientIP: clientIP, Version: versionText(),
-		ShutdownGrace: shutdownGrace(c),
+		ShutdownGrace: shutdownGrace(c), ReplayLease: replayLease(c),
 		// Known media go on playing without the catalogue (contracts, section 3): it degrades and does not stop.
 		Checks: slices.Concat([]gateway.Check{{Name: catalogueName(c), Probe: a.catalogue.Ping}}, a.shared.checks(c), a.backends.checks()),
 	})
@@ -168,6 +168,15 @@ func (a *application) wireEdge(c *configs.Config, store *storage.Store, ring *si
 		return fmt.Errorf("gateway: %w", err)
 	}
 	return nil
+}
+
+// replayLease is how long a claimed Idempotency-Key is left to who claimed it: where the catalogue is this process's own, a claim that it finds is a
+// dead process's.
+func replayLease(c *configs.Config) time.Duration {
+	if c.DB.Enabled {
+		return 0
+	}
+	return time.Microsecond
 }
 
 func catalogueName(c *configs.Config) string {
