@@ -82,10 +82,20 @@ func (l *LMS) Place(ctx context.Context, p media.Principal, kind media.Placement
 	if err != nil {
 		return pl, err
 	}
-	if !under.IsZero() && pl.Placement.Subject() != under || !l.rights.Sees(ctx, p, pl.Asset) {
+	if !under.IsZero() && pl.Placement.Subject() != under || !l.rights.Sees(ctx, p, pl.Asset) || l.hides(ctx, p, pl) {
 		return media.Place{}, missing()
 	}
 	return pl, nil
+}
+
+// hides reports whether a place hangs on a product or course that p may not know of: the media may be public, where they belong is not.
+func (l *LMS) hides(ctx context.Context, p media.Principal, pl media.Place) bool {
+	s := pl.Placement.Subject()
+	if s.Type != media.Product && s.Type != media.Course || l.rights.Manages(ctx, p, pl.Asset) {
+		return false
+	}
+	r, _, err := l.o.Records.Lookup(ctx, s)
+	return err == nil && !l.rights.SeesRecord(ctx, p, r) // what cannot be known now is shown, as in lists
 }
 
 // toChange reads a place that p manages.

@@ -83,6 +83,14 @@ func TestWhoMayDoWhatInTheLMS(t *testing.T) {
 			_, err := s.Place(t.Context(), p, media.CourseVideo, s.course, s.video)
 			return err
 		}, map[bool][]string{true: sees, false: sees}},
+		{"read its public video's place", func(t *testing.T, s scene, p media.Principal) error {
+			public := true
+			if _, err := s.ChangePlace(t.Context(), who("root", media.Admin), media.CourseVideo, s.course, s.video, 0, curation.PlaceEdit{PlaceChange: media.PlaceChange{Public: &public}}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Place(t.Context(), p, media.CourseVideo, s.course, s.video)
+			return err
+		}, map[bool][]string{true: all, false: sees}},
 		{"make a course", func(t *testing.T, s scene, p media.Principal) error {
 			_, err := s.Create(t.Context(), p, curation.NewRecord{Type: media.Course, Fields: map[string]any{"title": "Another"}})
 			return err
