@@ -15,12 +15,6 @@ import (
 // Watch makes the indexes that are missing, the first time it is called, and follows the change stream where the server has one: replica
 // sets and sharded clusters do.
 func (d *Driver) Watch(ctx context.Context, changed func(media.Subject)) error {
-	if !d.indexed.Load() {
-		if err := d.index(ctx); err != nil {
-			return err
-		}
-		d.indexed.Store(true)
-	}
 	var hello struct {
 		Set string `bson:"setName"`
 		Msg string `bson:"msg"`
@@ -30,6 +24,12 @@ func (d *Driver) Watch(ctx context.Context, changed func(media.Subject)) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !d.indexed.Load() { // after a question that is bounded: making an index may take long, and waits for a server that is away
+		if err := d.index(ctx); err != nil {
+			return err
+		}
+		d.indexed.Store(true)
 	}
 	if hello.Set == "" && hello.Msg != "isdbgrid" {
 		return errors.ErrUnsupported

@@ -8,10 +8,12 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"sluice/entities"
+	"sluice/entities/mongo"
 	"sluice/internal/livetest"
 	"sluice/media"
 )
@@ -205,5 +207,24 @@ func TestAServerThatSaysItHasChangeStreamsAndHasNone(t *testing.T) {
 	s.lose <- 40573
 	if err := <-done; !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want unsupported", err)
+	}
+}
+
+// Who watches is told soon that there is nothing to watch, each time: entities.Records says it once for as long as that takes less than a second.
+func TestWatchingAServerThatIsAwayEndsSoon(t *testing.T) {
+	t.Parallel()
+	d, err := mongo.Open(t.Context(), "mongodb://127.0.0.1:1/lms", mongo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	for range 3 {
+		began := time.Now()
+		if err := d.Watch(t.Context(), func(media.Subject) {}); !errors.Is(err, media.Unavailable) {
+			t.Errorf("Watch = %v, want unavailable", err)
+		}
+		if took := time.Since(began); took > 900*time.Millisecond {
+			t.Errorf("that took %v", took)
+		}
 	}
 }
