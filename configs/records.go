@@ -25,6 +25,7 @@ func (m MongoDB) CollectionNames() map[string]string {
 
 func (c *Config) checkRecords() error {
 	names := c.MongoDB.CollectionNames()
+	seen := map[string]bool{}
 	for _, entry := range c.MongoDB.Collections {
 		t, _, _ := strings.Cut(entry, "=")
 		t = strings.TrimSpace(t)
@@ -32,6 +33,10 @@ func (c *Config) checkRecords() error {
 			return refuse(fmt.Sprintf("mongodb.collections (SLUICE_MONGODB_COLLECTIONS) holds %q, which is no record's type and a collection", entry),
 				"write "+strings.Join(recordTypes(), ", ")+" with a collection's name, as in product=items", nil)
 		}
+		if seen[t] {
+			return refuse(fmt.Sprintf("mongodb.collections (SLUICE_MONGODB_COLLECTIONS) names two collections of %s", t), "leave the one that the LMS uses", nil)
+		}
+		seen[t] = true
 	}
 	return nil
 }
