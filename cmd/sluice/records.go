@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"sluice/catalogue"
@@ -39,7 +40,7 @@ func openRecordsDriver(ctx context.Context, c *configs.Config, log *slog.Logger)
 		path := c.Path(recordsFile)
 		d, err := embedded.Open(ctx, path, embedded.Options{})
 		if err != nil {
-			return nil, "", refuse(err, "let the process write its data directory; or restore the file from a backup", "the embedded records %s cannot be opened: %v", path, err)
+			return nil, "", refuseEmbedded(path, err)
 		}
 		return d, "MongoDB not configured (records are kept in " + recordsFile + ")", nil
 	}
@@ -71,19 +72,44 @@ func refuseMongo(err error) error {
 	return refuse(err, "see default.yaml for what the setting takes", "%v", err)
 }
 
+func refuseEmbedded(path string, err error) error {
+	if errors.Is(err, embedded.ErrDamaged) {
+		return refuse(err, "stop the gateway, then restore the file from a backup, or save what is left with sqlite3's .recover",
+			"the embedded records %s are damaged: %v", path, err)
+	}
+	return refuse(err, "let the process write its data directory; or restore the file from a backup", "the embedded records %s cannot be opened: %v", path, err)
+}
+
 func lookRecords(ctx context.Context, l *configs.Loaded) (string, error) {
 	if l.MongoDB.URI.Empty() {
-		if l.DB.Enabled {
-			return "", caution{refuse(nil, "set MONGODB_URI when there are several nodes",
+		saw, err := lookEmbedded(ctx, l.Path(recordsFile))
+		if err == nil && l.DB.Enabled {
+			err = caution{refuse(nil, "set MONGODB_URI when there are several nodes",
 				"no MongoDB: records are kept in %s, which is this node's own", l.Path(recordsFile))}
 		}
-		return "none: records are kept in " + recordsFile, nil
+		return saw, err
 	}
-	saw, err := mongo.Examine(ctx, l.MongoDB.URI.Reveal())
+	saw, err := mongo.Examine(ctx, l.MongoDB.URI.Reveal(), mongo.Options{Collections: collections(&l.Config)})
 	if err != nil {
 		return "", refuseMongo(err)
 	}
 	return saw, nil
+}
+
+// lookEmbedded reads all of a file that is there.
+func lookEmbedded(ctx context.Context, path string) (saw string, err error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return "none: records will be kept in " + recordsFile, nil
+	}
+	d, err := embedded.Open(ctx, path, embedded.Options{})
+	if err != nil {
+		return "", refuseEmbedded(path, err)
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.Check(ctx); err != nil {
+		return "", refuseEmbedded(path, err)
+	}
+	return "none: records are kept in " + recordsFile + ", every page is sound", nil
 }
 
 // unplace makes an upload that is not finished belong nowhere.

@@ -24,6 +24,12 @@ type twins struct {
 
 func newTwins(t *testing.T, redisURLs ...string) *twins {
 	t.Helper()
+	return newTwinsOver(t, "", redisURLs...)
+}
+
+// newTwinsOver gives them a MongoDB as well.
+func newTwinsOver(t *testing.T, mongoURI string, redisURLs ...string) *twins {
+	t.Helper()
 	_, vars := lms(t)
 	maps.Copy(vars, map[string]string{
 		"JWT_SECRET": "q8Z1vN4sK7yB2mX5cR9tW3eH6uJ0pLaD", "SLUICE_SIGNING_KEYS": `"1:sign:g5T2kP8wQ1zV7nM4xC6bY9rE3sF0hJuL"`, "SLUICE_LOG_FORMAT": "json",
@@ -36,21 +42,29 @@ func newTwins(t *testing.T, redisURLs ...string) *twins {
 		if len(redisURLs) > i {
 			env = append(env, "REDIS_URL="+redisURLs[i])
 		}
+		if mongoURI != "" {
+			env = append(env, "MONGODB_URI="+mongoURI)
+		}
 		w.nodes[i] = spawn(t, dir, env)
 	}
 	w.token = w.nodes[0].must("token", "--subject", "root", "--role", "admin")
 	return w
 }
 
-// call asks one node and gives status, X-Cache and body.
+// call asks one node as an admin, and gives status, header and body.
 func (w *twins) call(node int, method, path, body string) (int, http.Header, string) {
+	w.t.Helper()
+	return w.callAs(w.token, node, method, path, body)
+}
+
+func (w *twins) callAs(token string, node int, method, path, body string) (int, http.Header, string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.nodes[node].url+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if strings.HasPrefix(path, "/api/") {
-		req.Header.Set("Authorization", "Bearer "+w.token)
+		req.Header.Set("Authorization", "Bearer "+token)
 		req.Header.Set("If-Match", "*")
 		if body != "" {
 			req.Header.Set("Content-Type", "application/json")

@@ -209,7 +209,7 @@ func TestStartErrors(t *testing.T) {
 				startError(t, err, c.open)
 			}
 			start = time.Now()
-			_, err = mongo.Examine(t.Context(), c.uri)
+			_, err = mongo.Examine(t.Context(), c.uri, mongo.Options{})
 			startError(t, err, c.open)
 			if took := time.Since(start); took > 2*swallowed { // with closing
 				t.Errorf("examining took %v", took)
@@ -240,7 +240,7 @@ func TestExamine(t *testing.T) {
 	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
 		t.Fatal(err)
 	}
-	got, err := mongo.Examine(t.Context(), uri)
+	got, err := mongo.Examine(t.Context(), uri, mongo.Options{})
 	if want := "at " + server.Addr() + ", database shop: 1 products, 0 courses, 0 users, 0 reviews, 0 orders"; err != nil || !strings.HasSuffix(got, want) {
 		t.Errorf("got %q, %v, want …%q", got, err, want)
 	}

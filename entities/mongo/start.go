@@ -125,9 +125,9 @@ func explain(at string, err error) error {
 }
 
 // Examine looks whether the database that a URI names can be used, and tells what is there ("MongoDB 7.0.2 at host:27017, database lms:
-// 12 products, 3 courses, 40 users, 7 reviews, 9 orders"). An error is a *StartError.
-func Examine(ctx context.Context, uri string) (string, error) {
-	d, err := Open(ctx, uri, Options{})
+// 12 products, 3 courses, 40 users, 7 reviews, 9 orders"), by the names of the collections that o has. An error of the database is a *StartError.
+func Examine(ctx context.Context, uri string, o Options) (string, error) {
+	d, err := Open(ctx, uri, o)
 	if err != nil {
 		return "", err
 	}
