@@ -52,6 +52,12 @@ func setup(t *testing.T, change func(*gateway.Options)) *world {
 
 func setupWith(t *testing.T, change func(*gateway.Options), answers gateway.Answers) *world {
 	t.Helper()
+	return setupOver(t, change, func(n *gateway.Needs) { n.Answers = answers })
+}
+
+// setupOver lets need put something else in the place of a stand-in.
+func setupOver(t *testing.T, change func(*gateway.Options), need func(*gateway.Needs)) *world {
+	t.Helper()
 	w := &world{t: t, shelf: newShelf(), log: &lockedBuffer{}}
 	w.counter = &counter{shelf: w.shelf}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -74,13 +80,15 @@ func setupWith(t *testing.T, change func(*gateway.Options), answers gateway.Answ
 	if change != nil {
 		change(&o)
 	}
-	w.g, err = gateway.New(gateway.Needs{
+	n := gateway.Needs{
 		Media: curation.New(w.shelf, noBytes{}, curation.Options{Now: clock, Memory: &memory{shelf: w.shelf, rows: map[media.AssetID]media.Asset{}}}),
-		Links: playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied, Answers: answers,
+		Links: playback.NewLinks(w.shelf, tickets{}, playback.LinkOptions{Now: clock, Denied: w.denied}), Revocations: w.denied,
 		Counter: w.counter, Reports: analytics.NewReports(counts{}, w.shelf, w.counter, analytics.ReportOptions{Now: clock}), Grants: grants{},
 		Uploads:  bareHandler("uploads"),
 		Playback: bareHandler("playback"), Auth: auth, Problems: problems,
-	}, o)
+	}
+	need(&n)
+	w.g, err = gateway.New(n, o)
 	if err != nil {
 		t.Fatal(err)
 	}
