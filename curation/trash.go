@@ -31,7 +31,11 @@ func (l *LMS) trashed(ctx context.Context, p media.Principal, id media.AssetID) 
 	if p.Anonymous() {
 		return media.Trashed{}, nobody()
 	}
+	noSuch := &media.Error{Kind: media.NotFound, Detail: "the trash has no such thing"}
 	t, err := l.books.Trashed(ctx, id)
+	if errors.Is(err, media.NotFound) {
+		return t, noSuch // to the letter as what is there, and somebody else's
+	}
 	if err != nil {
 		return t, err
 	}
@@ -40,7 +44,7 @@ func (l *LMS) trashed(ctx context.Context, p media.Principal, id media.AssetID) 
 	if p.Staff() && t.By == p.Subject || l.rights.Manages(ctx, p, hung) {
 		return t, nil
 	}
-	return media.Trashed{}, &media.Error{Kind: media.NotFound, Detail: "the trash has no such thing"}
+	return media.Trashed{}, noSuch
 }
 
 // PutBack restores one place. What it hung on must be there: one that was deleted is restored first, and brings all along.
