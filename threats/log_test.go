@@ -32,7 +32,7 @@ func logInjection(t *testing.T, a *arena) {
 }
 
 // starting are the lines for people that a start prints, to standard output.
-var starting = regexp.MustCompile(`^(MongoDB not configured \(records are kept in entities.db\)|SQLite catalogue opened \(embedded; DB_ENABLED=false\)|SQLite models synchronized|Server running on port \d+|)$`)
+var starting = regexp.MustCompile(`^(MongoDB not configured \(records are kept in entities.db\)|MongoDB connected|SQLite catalogue opened \(embedded; DB_ENABLED=false\)|SQLite models synchronized|Server running on port \d+|)$`)
 
 // cleanLog reads everything that the gateway has printed while it was under attack, at its most talkative.
 func cleanLog(t *testing.T, a *arena) {
