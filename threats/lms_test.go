@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -176,7 +177,46 @@ func attempts() []attempt {
 	}
 }
 
+// lists are those that may not name what is hidden.
+func lists(p premises) []string {
+	return []string{
+		"/api/products?limit=200", "/api/courses?limit=200", "/api/products?mine=true", "/api/courses?mine=true", "/api/trash", "/api/media?limit=200",
+		"/api/lessons/" + p.lesson + "/media", "/api/products/" + p.product + "/media", "/api/courses/" + p.course + "/media",
+	}
+}
+
+// everyRouteIsTried holds the attempts against the document.
+func everyRouteIsTried(t *testing.T, s *school) {
+	t.Helper()
+	name := regexp.MustCompile(`\{\w+\}`)
+	tried := map[string]bool{}
+	for _, a := range attempts() {
+		bare, _, _ := strings.Cut(a.target, "?")
+		tried[a.method+" "+name.ReplaceAllString(bare, "{}")] = true
+	}
+	for _, target := range lists(premises{product: "{id}", course: "{id}", lesson: "{id}"}) {
+		bare, _, _ := strings.Cut(target, "?")
+		tried["GET "+name.ReplaceAllString(bare, "{}")] = true
+	}
+	var doc struct{ Paths map[string]map[string]any }
+	if err := json.Unmarshal([]byte(s.do(t, "GET", "/api/openapi.json", "", "").body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths {
+		if !regexp.MustCompile(`^/api/(products|courses|resources|trash|lessons)\b`).MatchString(path) {
+			continue
+		}
+		for method := range item {
+			route := strings.ToUpper(method) + " " + name.ReplaceAllString(path, "{}")
+			if !tried[route] && route != "POST /api/products" && route != "POST /api/courses" {
+				t.Errorf("%s is not tried", route)
+			}
+		}
+	}
+}
+
 func foreignRecords(t *testing.T, s *school) {
+	everyRouteIsTried(t, s)
 	for _, who := range []struct{ name, token string }{{"another instructor", s.bob}, {"a student", s.sam}, {"nobody", ""}} {
 		for _, try := range attempts() {
 			ask := func(p premises) answer {
@@ -204,10 +244,7 @@ func foreignRecords(t *testing.T, s *school) {
 				t.Errorf("%s %s shows %s what is private: %v", try.method, try.target, who.name, got)
 			}
 		}
-		for _, list := range []string{
-			"/api/products?limit=200", "/api/courses?limit=200", "/api/products?mine=true", "/api/courses?mine=true", "/api/trash", "/api/media?limit=200",
-			"/api/lessons/" + s.closed.lesson + "/media", "/api/products/" + s.closed.product + "/media", "/api/courses/" + s.closed.course + "/media",
-		} {
+		for _, list := range lists(s.closed) {
 			got := s.do(t, "GET", list, who.token, "")
 			for _, p := range []premises{s.closed, s.gone} {
 				for _, id := range []string{p.product, p.course, p.video, p.resource, p.trashed} {
