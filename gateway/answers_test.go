@@ -53,7 +53,7 @@ func TestAnswersHoldOverNodes(t *testing.T) {
 	t.Parallel()
 	store := &answers{rows: map[string]media.Replay{}}
 	here, there := setupWith(t, nil, store), setupWith(t, nil, store)
-	me, key := as("ida", "instructor"), "Idempotency-Key: k1"
+	me, key := as("ida", "instructor"), "Idempotency-Key: request-1"
 	for _, r := range [][3]string{
 		{"/api/media", `{"url":"https://a.example/"}`, `{"url":"https://b.example/"}`}, {"/api/uploads", `{"maxSize":5}`, `{"maxSize":6}`},
 	} {
@@ -74,7 +74,7 @@ func TestAnswersHoldOverNodes(t *testing.T) {
 		t.Errorf("made %d and %d media, want one here and another's there", len(here.shelf.rows), len(there.shelf.rows))
 	}
 	for id, r := range store.rows {
-		for _, secret := range []string{"grant for", "a.example", "k1", "ida"} {
+		for _, secret := range []string{"grant for", "a.example", "request-1", "instructor"} {
 			if bytes.Contains(r.Answer, []byte(secret)) || strings.Contains(id+r.Request, secret) {
 				t.Errorf("the store holds %q in clear", secret)
 			}
