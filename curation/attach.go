@@ -19,6 +19,13 @@ func (l *LMS) Attach(ctx context.Context, p media.Principal, a media.Attachment)
 	if err := l.mayPlace(ctx, p, a.Placement); err != nil {
 		return media.Place{}, err
 	}
+	if pl := &a.Placement; pl.Kind == media.ProductImage && !pl.MainImage { // the first image of a product is its main image
+		there, err := l.books.PlaceCounts(ctx, media.PlaceQuery{Kind: pl.Kind, ProductID: pl.ProductID})
+		if err != nil {
+			return media.Place{}, err
+		}
+		pl.MainImage = len(there) == 0
+	}
 	made, err := l.books.Attach(ctx, "", []media.Attachment{a})
 	if err != nil {
 		return media.Place{}, err

@@ -215,6 +215,23 @@ func (s *school) wantWhole(t *testing.T, what string, up media.AssetID, acknowle
 	}
 }
 
+// The first image that is put on a product is its main image, the second is not.
+func TestTheFirstImageIsTheMainImage(t *testing.T) {
+	t.Parallel()
+	s, ida := enrol(t, curation.LMSOptions{}, nil), who("ida", media.Instructor)
+	v, err := s.Create(t.Context(), ida, curation.NewRecord{Type: media.Product, Fields: map[string]any{"name": "Chair"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		a := elsewhere("https://cdn.example.com/a.jpg")
+		a.Placement = media.Placement{Kind: media.ProductImage, ProductID: v.Record.ID}
+		if pl, err := s.Attach(t.Context(), ida, a); err != nil || pl.Placement.MainImage != want {
+			t.Errorf("main %v, %v, want %v", pl.Placement.MainImage, err, want)
+		}
+	}
+}
+
 // Another node leaves work alone that may still be done, and undoes it once its lease is over.
 func TestWorkOfAnotherNodeIsUndoneWhenItsLeaseIsOver(t *testing.T) {
 	t.Parallel()
