@@ -215,6 +215,38 @@ func (s *school) wantWhole(t *testing.T, what string, up media.AssetID, acknowle
 	}
 }
 
+// What refers to a lesson goes with its course, and comes back with it.
+func TestALessonsMediaGoWithItsCourse(t *testing.T) {
+	t.Parallel()
+	s, ida := enrol(t, curation.LMSOptions{}, nil), who("ida", media.Instructor)
+	modules := curation.ModuleFields([]curation.Module{{Title: "Saws", Lessons: []curation.Lesson{{Title: "Rip saw"}, {Title: "Back saw"}}}}, now)
+	v, err := s.Create(t.Context(), ida, curation.NewRecord{Type: media.Course, Fields: map[string]any{"title": "Woodwork", "modules": modules}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lesson string
+	v.Record.Lessons(func(_, id string) bool { lesson = id; return true })
+	made, err := s.media.Add(t.Context(), ida, media.Asset{
+		ExternalURL: "https://cdn.example.com/notes.pdf", Placement: media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.Lesson, ID: lesson}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		_, err := s.media.Read(t.Context(), ida, made.ID)
+		return err == nil
+	}
+	if err := s.LMS.Delete(t.Context(), ida, v.Record.Subject, nil, false); err != nil || there() {
+		t.Fatalf("deleted: %v, and the lesson's notes are there: %v", err, there())
+	}
+	if _, err := s.Restore(t.Context(), ida, v.Record.Subject); err != nil || !there() {
+		t.Fatalf("restored: %v, and the lesson's notes are there: %v", err, there())
+	}
+	if err := s.LMS.Delete(t.Context(), ida, v.Record.Subject, nil, true); err != nil || there() {
+		t.Errorf("deleted for good: %v, and the lesson's notes are there: %v", err, there())
+	}
+}
+
 // The first image that is put on a product is its main image, the second is not.
 func TestTheFirstImageIsTheMainImage(t *testing.T) {
 	t.Parallel()

@@ -270,6 +270,10 @@ func (l *LMS) intent(p media.Principal, s media.Subject, d media.Doing) media.In
 // clear removes what hangs on a record that is buried, and ends the intent.
 func (l *LMS) clear(ctx context.Context, i media.Intent) error {
 	t := media.Trashed{Of: i.Subject, By: i.By, At: i.At, Until: i.Until}
+	late, err := l.clearLessons(ctx, i.Subject, t)
+	if err != nil {
+		return err
+	}
 	if !i.Until.IsZero() {
 		if _, err := l.books.RemoveAll(ctx, i.Subject, i.ID, t); err != nil {
 			return err
@@ -285,13 +289,43 @@ func (l *LMS) clear(ctx context.Context, i media.Intent) error {
 		return err
 	}
 	crash.At("lms: media removed")
-	for _, a := range gone {
+	for _, a := range slices.Concat(late, gone) {
 		l.media.drop(ctx, a)
 	}
 	if err := l.records.Drop(ctx, i.Subject); err != nil {
 		return err
 	}
 	return l.books.End(ctx, i.ID)
+}
+
+// clearLessons removes what refers to the lessons of a course that is buried: the catalogue does not know whose they are. It goes under the name of
+// the course, and comes back with it.
+func (l *LMS) clearLessons(ctx context.Context, s media.Subject, t media.Trashed) (gone []media.Asset, err error) {
+	if s.Type != media.Course {
+		return nil, nil
+	}
+	r, err := l.records.Buried(ctx, s)
+	if err != nil {
+		if errors.Is(err, media.NotFound) {
+			return nil, nil // restored, or dropped, meanwhile
+		}
+		return nil, err
+	}
+	r.Lessons(func(_, id string) bool {
+		lesson := media.Subject{Type: media.Lesson, ID: id}
+		if !media.ValidEntityID(id) {
+			return true
+		}
+		var there []media.PlaceCount
+		if there, err = l.books.PlaceCounts(ctx, media.PlaceQuery{Kind: media.Generic, Reference: lesson}); err != nil || len(there) == 0 {
+			return err == nil
+		}
+		var more []media.Asset
+		more, err = l.books.RemoveAll(ctx, lesson, "", t)
+		gone = append(gone, more...)
+		return err == nil
+	})
+	return gone, err
 }
 
 // Restore puts a deleted product or course back, with what hung on it.
