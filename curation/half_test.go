@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice/curation"
 	"sluice/media"
 )
@@ -212,6 +214,35 @@ func (s *school) wantWhole(t *testing.T, what string, up media.AssetID, acknowle
 		if _, err := s.records.Buried(ctx, told); !errors.Is(err, media.NotFound) {
 			t.Errorf("%s: the trash has it: %v", what, err)
 		}
+	}
+}
+
+// New titles and another order of modules leave what else the LMS says of them.
+func TestModulesKeepWhatTheLMSSaysOfThem(t *testing.T) {
+	t.Parallel()
+	s, ida := enrol(t, curation.LMSOptions{}, nil), who("ida", media.Instructor)
+	on := media.Subject{Type: media.Course, ID: media.NewRecordID(now)}
+	const saws, rip, gone = "aaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaa2", "aaaaaaaaaaaaaaaaaaaaaaa3"
+	_, err := s.records.Put(t.Context(), media.Record{Subject: on, Fields: map[string]any{
+		"title": "Woodwork", "createdBy": "ida", "modules": []any{map[string]any{"id": saws, "title": "Saws", "order": int64(1), "lessons": []any{
+			map[string]any{"id": rip, "title": "Rip saw", "content": "Along the grain."}, map[string]any{"id": gone, "title": "Gone", "content": "x"},
+		}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := curation.ModuleFields([]curation.Module{{Title: "New"}, {ID: saws, Title: "Hand saws", Lessons: []curation.Lesson{{ID: rip, Title: "The rip saw"}}}}, now)
+	v, err := s.LMS.Change(t.Context(), ida, on, nil, map[string]any{"modules": modules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _ := v.Record.Fields["modules"].([]any)
+	want := map[string]any{"id": saws, "title": "Hand saws", "order": int64(1), "lessons": []any{map[string]any{"id": rip, "title": "The rip saw", "content": "Along the grain."}}}
+	if len(list) != 2 {
+		t.Fatalf("%d modules", len(list))
+	}
+	if d := cmp.Diff(want, list[1]); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -89,3 +89,48 @@ func (c *moduleCheck) part(field string, v any) (map[string]any, error) {
 	c.ids[id] = true
 	return fields, checkText(field+".title", title, maxTitle)
 }
+
+// keptFields gives modules their new titles and order, and leaves them what else the LMS says of them, its lessons' texts for one: a body here cannot
+// carry it.
+func keptFields(was, now any) any {
+	old := map[string]map[string]any{}
+	for _, p := range objects(was) {
+		if id, ok := p["id"].(string); ok {
+			old[id] = p
+		}
+		for _, l := range objects(p["lessons"]) {
+			if id, ok := l["id"].(string); ok {
+				old[id] = l
+			}
+		}
+	}
+	for _, m := range objects(now) {
+		for _, l := range objects(m["lessons"]) {
+			keepFields(old, l)
+		}
+		keepFields(old, m)
+	}
+	return now
+}
+
+// keepFields adds to a part what it had before and is not said anew.
+func keepFields(old map[string]map[string]any, part map[string]any) {
+	id, _ := part["id"].(string)
+	for k, v := range old[id] {
+		if _, said := part[k]; !said {
+			part[k] = v
+		}
+	}
+}
+
+// objects are the elements of a list that are objects.
+func objects(v any) []map[string]any {
+	list, _ := v.([]any)
+	out := make([]map[string]any, 0, len(list))
+	for _, e := range list {
+		if m, ok := e.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}

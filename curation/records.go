@@ -206,6 +206,9 @@ func (l *LMS) Change(ctx context.Context, p media.Principal, s media.Subject, ve
 	if err := checkRecord(s.Type, set, false); err != nil {
 		return View{}, err
 	}
+	if set["modules"] != nil {
+		set["modules"] = keptFields(r.Fields["modules"], set["modules"])
+	}
 	if len(set) > 0 {
 		if _, err := l.records.Change(ctx, s, r.Version, set); err != nil {
 			return View{}, err

@@ -130,6 +130,9 @@ type referencesInput struct {
 
 func (g *Gateway) listReferences(t media.SubjectType) func(context.Context, *referencesInput) (*listOutput, error) {
 	return func(ctx context.Context, in *referencesInput) (*listOutput, error) {
+		if t != media.Page && !media.ValidEntityID(in.ID) {
+			return nil, &media.Error{Kind: media.Invalid, Code: "bad_id", Field: "path.id", Detail: "the id of a record is 24 lower-case hex digits"}
+		}
 		return g.listMedia(ctx, &listInput{
 			ReferenceType: string(t), ReferenceID: in.ID, MediaType: in.MediaType, StorageType: in.StorageType, Sort: in.Sort, Limit: in.Limit, Cursor: in.Cursor,
 		})
