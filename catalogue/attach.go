@@ -41,13 +41,13 @@ func (c *Catalogue) Attach(ctx context.Context, intent string, list []media.Atta
 			s := w.held[t.Asset.ID]
 			places = append(places, s.place(s.find(t.place)))
 		}
-		crash.At("catalogue: attach before commit")
+		crash.At("lms: attach before commit")
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	crash.At("catalogue: attach after commit")
+	crash.At("lms: attach after commit")
 	return places, nil
 }
 

@@ -39,13 +39,13 @@ func (c *Catalogue) Remove(ctx context.Context, kind media.PlacementKind, id med
 			return err
 		}
 		a = s.Asset
-		crash.At("catalogue: remove before commit")
+		crash.At("lms: remove before commit")
 		return nil
 	})
 	if err != nil {
 		return media.Asset{}, false, err
 	}
-	crash.At("catalogue: remove after commit")
+	crash.At("lms: remove after commit")
 	return a, last, nil
 }
 
@@ -95,13 +95,13 @@ func (c *Catalogue) RemoveAll(ctx context.Context, of media.Subject, intent stri
 		if intent != "" {
 			err = w.tx.Later(ctx, endIntent, intent)
 		}
-		crash.At("catalogue: remove all before commit")
+		crash.At("lms: remove all before commit")
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	crash.At("catalogue: remove all after commit")
+	crash.At("lms: remove all after commit")
 	return gone, nil
 }
 
