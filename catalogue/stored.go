@@ -162,8 +162,11 @@ func (c *Catalogue) Settle(ctx context.Context, id, content media.AssetID, sum [
 			return err
 		}
 		r, err := c.load(ctx, tx, id)
-		if err == nil && r.State == media.Uploading {
+		switch {
+		case err == nil && r.State == media.Uploading:
 			return media.Errorf(media.Conflict, "the upload is not stored yet")
+		case err == nil && r.State == media.Stored:
+			return media.Errorf(media.Conflict, "its bytes are others by now")
 		}
 		return err
 	})

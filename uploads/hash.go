@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -83,7 +84,12 @@ func (s *Service) settleSome(ctx context.Context, bad map[media.AssetID]time.Tim
 			s.o.Logger.WarnContext(ctx, "asset not hashed", "asset", a.ID.String(), "error", err)
 			continue
 		}
-		if err := s.ledger.Settle(ctx, a.ID, a.ContentID, sum); err != nil && media.KindOf(err) != media.NotFound {
+		err = s.ledger.Settle(ctx, a.ID, a.ContentID, sum)
+		if errors.Is(err, media.Conflict) { // replaced meanwhile: the new bytes are next
+			more = true
+			continue
+		}
+		if err != nil && media.KindOf(err) != media.NotFound {
 			return false, err
 		}
 	}

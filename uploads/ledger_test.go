@@ -202,7 +202,10 @@ func (l *ledger) unplace(ctx context.Context, id media.AssetID) error {
 
 func (l *ledger) Settle(ctx context.Context, id, content media.AssetID, sum []byte) error {
 	return l.change(ctx, id, func(a *media.Asset) error {
-		if a.State == media.Stored && a.ContentID == content {
+		if a.State == media.Stored && a.ContentID != content {
+			return media.Errorf(media.Conflict, "its bytes are others by now")
+		}
+		if a.State == media.Stored {
 			a.State, a.SHA256 = media.Ready, bytes.Clone(sum)
 		}
 		return nil

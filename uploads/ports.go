@@ -32,8 +32,8 @@ type Ledger interface {
 	// uploading it changes nothing and answers the row. sum is the SHA-256 or nil when it is not computed yet.
 	Stored(ctx context.Context, id media.AssetID, o media.Object, mime string, sum []byte) (media.Asset, error)
 
-	// Settle moves a stored row to ready with its SHA-256; it changes nothing of a row that is past stored, or whose bytes are others by now than
-	// the ones summed up: those of Asset.ContentID, here content.
+	// Settle moves a stored row to ready with its SHA-256; for a row that is past stored it changes nothing. A row whose bytes are
+	// others by now than the ones summed up, those of Asset.ContentID, here content, is media.Conflict.
 	Settle(ctx context.Context, id, content media.AssetID, sum []byte) error
 
 	// Unfinished walks rows in state uploading that were created before a time, oldest first.

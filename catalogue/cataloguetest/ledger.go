@@ -244,7 +244,7 @@ func finishes() []Promise {
 			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("old")))
 			_, err := f.Replace(f.ctx(), a.ID, f.read(a.ID).Version, by.ID)
 			f.must(err)
-			f.must(f.Settle(f.ctx(), a.ID, media.AssetID{}, sum("old")))
+			f.refuses(f.Settle(f.ctx(), a.ID, media.AssetID{}, sum("old")), media.Conflict)
 			f.want("the new ones wait for theirs", f.read(a.ID).State == media.Stored && f.read(a.ID).SHA256 == nil)
 			f.must(f.Settle(f.ctx(), a.ID, by.ID, sum("new")))
 			f.want("and have it", f.read(a.ID).State == media.Ready && bytes.Equal(f.read(a.ID).SHA256, sum("new")))
