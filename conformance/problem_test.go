@@ -33,8 +33,9 @@ func checkProblem(t testing.TB, a answer, status int, code string) problem {
 	if p.Title != http.StatusText(status) || p.Detail == "" || !problemCode.MatchString(p.Code) || !strings.HasSuffix(p.Type, p.Code) || p.RequestID == "" || p.RequestID != a.get("X-Request-Id") {
 		t.Errorf("shape of a problem: %s, request id %q", a.body, a.get("X-Request-Id"))
 	}
+	shown := strings.ReplaceAll(a.body, p.RequestID, "") // 20 random letters say anything, one day
 	for _, secret := range []string{"/data", "/tmp", "sqlite", "SQL", "goroutine", ".go:"} {
-		if strings.Contains(a.body, secret) {
+		if strings.Contains(shown, secret) {
 			t.Errorf("a problem shows %q: %s", secret, a.body)
 		}
 	}

@@ -152,12 +152,20 @@ func (c *client) call(ctx context.Context, method, path string, in, out any, hea
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= 300 {
-		return nil, c.explain(readProblem(resp))
+		p := readProblem(resp)
+		if err := ctx.Err(); err != nil { // it may have ended within the answer
+			return nil, c.explain(err)
+		}
+		return nil, c.explain(p)
 	}
 	if out == nil {
 		return resp.Header, nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, c.explain(fmt.Errorf("its answer was cut: %w", err))
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
 		return nil, refuse(err, "is it a Sluice gateway?", "the answer of %s cannot be read", c.base.Host)
 	}
 	return resp.Header, nil
