@@ -70,17 +70,17 @@ type faultyRecords struct {
 	f *faults
 }
 
-func (r faultyRecords) Create(ctx context.Context, e media.Record, pending bool) (made media.Record, err error) {
-	err = r.f.call("Create", func() error { made, err = r.Records.Create(ctx, e, pending); return err })
+func (r faultyRecords) Create(ctx context.Context, e media.Record, work string) (made media.Record, err error) {
+	err = r.f.call("Create", func() error { made, err = r.Records.Create(ctx, e, work); return err })
 	return made, err
 }
 
-func (r faultyRecords) Settle(ctx context.Context, s media.Subject) error {
-	return r.f.call("Settle", func() error { return r.Records.Settle(ctx, s) })
+func (r faultyRecords) Settle(ctx context.Context, s media.Subject, work string) error {
+	return r.f.call("Settle", func() error { return r.Records.Settle(ctx, s, work) })
 }
 
-func (r faultyRecords) Withdraw(ctx context.Context, s media.Subject) error {
-	return r.f.call("Withdraw", func() error { return r.Records.Withdraw(ctx, s) })
+func (r faultyRecords) Withdraw(ctx context.Context, s media.Subject, work string) error {
+	return r.f.call("Withdraw", func() error { return r.Records.Withdraw(ctx, s, work) })
 }
 
 func (r faultyRecords) Bury(ctx context.Context, s media.Subject, version string) error {
@@ -304,7 +304,7 @@ func TestWorkOfAnotherNodeIsUndoneWhenItsLeaseIsOver(t *testing.T) {
 	if err := s.books.Intend(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.records.Create(t.Context(), media.Record{Subject: subject, Fields: map[string]any{"name": "Chair"}, Owner: "ida"}, true); err != nil {
+	if _, err := s.records.Create(t.Context(), media.Record{Subject: subject, Fields: map[string]any{"name": "Chair"}, Owner: "ida"}, i.ID); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -331,7 +331,7 @@ func TestWorkOfAnotherNodeIsUndoneWhenItsLeaseIsOver(t *testing.T) {
 	if _, err := s.books.Attach(t.Context(), i.ID, []media.Attachment{late}); !errors.Is(err, media.Conflict) {
 		t.Errorf("what was undone can be gone on with: %v", err)
 	}
-	if _, err := s.records.Create(t.Context(), media.Record{Subject: subject, Fields: map[string]any{"name": "Chair"}}, false); err != nil {
+	if _, err := s.records.Create(t.Context(), media.Record{Subject: subject, Fields: map[string]any{"name": "Chair"}}, ""); err != nil {
 		t.Errorf("the record is there still: %v", err)
 	}
 }

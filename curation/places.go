@@ -91,14 +91,15 @@ type Records interface {
 	// List reads one page, newest first; a cursor that does not fit is media.Invalid.
 	List(ctx context.Context, q media.RecordQuery) (media.RecordListing, error)
 
-	// Create writes a new record. A pending one is missing to every read here until Settle. An id that is there is media.Conflict; what
-	// the LMS's own rules refuse (a unique name, a validator) is media.Conflict or media.Invalid.
-	Create(ctx context.Context, r media.Record, pending bool) (media.Record, error)
+	// Create writes a new record. One for a work (the id of an intent) is pending: missing to every read here until Settle for that
+	// work. An id that is there is media.Conflict, unless it is pending for the same work; what the LMS's own rules refuse (a unique name, a
+	// validator) is media.Conflict or media.Invalid.
+	Create(ctx context.Context, r media.Record, work string) (media.Record, error)
 
-	// Settle ends the pending of a record; nil when it is not pending, or gone. Withdraw removes a record that is pending; nil when it is
-	// gone, media.Conflict when it is settled.
-	Settle(ctx context.Context, s media.Subject) error
-	Withdraw(ctx context.Context, s media.Subject) error
+	// Settle ends the pending of a record for a work; nil when it is not pending for that, or gone. Withdraw removes a record that is
+	// pending for a work; nil when it is gone, or pending for another, media.Conflict when it is settled.
+	Settle(ctx context.Context, s media.Subject, work string) error
+	Withdraw(ctx context.Context, s media.Subject, work string) error
 
 	// Change sets fields, nil removes one, of a record whose Version is version ("" for any); media.PreconditionFailed when it is another.
 	Change(ctx context.Context, s media.Subject, version string, set map[string]any) (media.Record, error)

@@ -143,6 +143,32 @@ func TestASweeperLeavesLivingRequestsAlone(t *testing.T) {
 	}
 }
 
+// A request that is sent twice makes one record at two nodes: the one that was cut off undoes nothing of the other's.
+func TestWorkThatIsCutOffLeavesTheSameByAnother(t *testing.T) {
+	t.Parallel()
+	s, _, _ := paused(t)
+	on := media.Subject{Type: media.Product, ID: media.NewRecordID(now)}
+	cut := media.Intent{ID: "cut off", Doing: media.Creating, Subject: on, By: "ida", State: media.Begun, At: now}
+	if err := s.books.Intend(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.records.Create(t.Context(), media.Record{Subject: on, Fields: map[string]any{"name": "Chair", "published": true}}, "at work"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(t.Context()); err != nil {
+		t.Errorf("sweep: %v", err)
+	}
+	if left, err := s.books.Intents(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("intents %v, %v are left", left, err)
+	}
+	if err := s.records.Settle(t.Context(), on, "at work"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.View(t.Context(), media.Principal{}, on); err != nil || v.Record.Title() != "Chair" {
+		t.Errorf("got %v, %v", v.Record, err)
+	}
+}
+
 // A record that the LMS itself has written over one that was being made is the LMS's: the work on it is over.
 func TestARecordThatIsWrittenOverWhileItIsMadeEndsTheWork(t *testing.T) {
 	t.Parallel()
@@ -152,7 +178,7 @@ func TestARecordThatIsWrittenOverWhileItIsMadeEndsTheWork(t *testing.T) {
 	if err := s.books.Intend(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.records.Create(t.Context(), media.Record{Subject: on, Fields: map[string]any{"name": "Chair"}}, true); err != nil {
+	if _, err := s.records.Create(t.Context(), media.Record{Subject: on, Fields: map[string]any{"name": "Chair"}}, i.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Keep(t.Context(), who("root", media.Admin), media.Record{Subject: on, Fields: map[string]any{"name": "Stool"}}); err != nil {

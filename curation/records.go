@@ -57,7 +57,7 @@ func (l *LMS) Create(ctx context.Context, p media.Principal, n NewRecord) (View,
 	defer cancel()
 	var err error
 	if len(n.Images) == 0 {
-		_, err = l.records.Create(ctx, r, false)
+		_, err = l.records.Create(ctx, r, "")
 	} else {
 		err = l.createWith(ctx, p, r, n.Images)
 	}
@@ -101,7 +101,7 @@ func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record,
 		return err
 	}
 	crash.At("lms: intent kept")
-	if _, err := l.records.Create(ctx, r, true); err != nil {
+	if _, err := l.records.Create(ctx, r, i.ID); err != nil {
 		l.undo(ctx, i, !errors.Is(err, media.Conflict) && !errors.Is(err, media.Invalid))
 		return err
 	}
@@ -112,7 +112,7 @@ func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record,
 		}
 	}
 	crash.At("lms: media attached")
-	if err := l.records.Settle(ctx, r.Subject); err != nil {
+	if err := l.records.Settle(ctx, r.Subject, i.ID); err != nil {
 		return &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "it is made, and shows as soon as the database of the LMS is back", RetryAfter: time.Second, Err: err}
 	}
 	crash.At("lms: record settled")
@@ -127,7 +127,7 @@ func (l *LMS) undo(ctx context.Context, i media.Intent, made bool) (decided bool
 		return true
 	}
 	if err == nil && made {
-		err = l.records.Withdraw(ctx, i.Subject)
+		err = l.records.Withdraw(ctx, i.Subject, i.ID)
 	}
 	if err == nil {
 		err = l.books.End(ctx, i.ID)

@@ -197,7 +197,7 @@ func (l *LMS) mendCreating(ctx context.Context, i media.Intent, abandoned bool) 
 	if state == media.Undone {
 		err = l.records.Withdraw
 	}
-	if err := err(ctx, i.Subject); err != nil && (state != media.Undone || !errors.Is(err, media.Conflict)) {
+	if err := err(ctx, i.Subject, i.ID); err != nil && (state != media.Undone || !errors.Is(err, media.Conflict)) {
 		return err // a conflict over what was undone: others have written over it, and it is theirs
 	}
 	return l.books.End(ctx, i.ID)

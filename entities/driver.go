@@ -60,7 +60,7 @@ type Key struct {
 // Change makes a document of what is there; nil stands for none. It may be called several times and must not keep what it is given.
 type Change func(there *Document) (*Document, error)
 
-// PendingMember is the member of a document that is not there yet. It is true, or absent.
+// PendingMember is the member of a document that is not there yet: the name of the work that makes it.
 const PendingMember = "sluicePending"
 
 // Document is one document of the LMS's database.

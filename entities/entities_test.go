@@ -98,9 +98,9 @@ func TestIDsThatAreNoneReachNoDriver(t *testing.T) {
 			"record":   func() error { _, err := r.Record(t.Context(), s); return err },
 			"lesson":   func() error { _, err := r.Record(t.Context(), media.Subject{Type: media.Lesson, ID: id}); return err },
 			"titles":   func() error { _, err := r.Titles(t.Context(), []media.Subject{s}); return err },
-			"create":   func() error { _, err := r.Create(t.Context(), media.Record{Subject: s}, false); return err },
-			"settle":   func() error { return r.Settle(t.Context(), s) },
-			"withdraw": func() error { return r.Withdraw(t.Context(), s) },
+			"create":   func() error { _, err := r.Create(t.Context(), media.Record{Subject: s}, ""); return err },
+			"settle":   func() error { return r.Settle(t.Context(), s, "w") },
+			"withdraw": func() error { return r.Withdraw(t.Context(), s, "w") },
 			"change":   func() error { _, err := r.Change(t.Context(), s, "", nil); return err },
 			"bury":     func() error { return r.Bury(t.Context(), s, "") },
 			"buried":   func() error { _, err := r.Buried(t.Context(), s); return err },
@@ -127,7 +127,7 @@ func TestTypesWithoutRecords(t *testing.T) {
 		if _, err := r.List(t.Context(), media.RecordQuery{Type: typ}); !errors.Is(err, media.Invalid) {
 			t.Errorf("list %q: got %v, want invalid", typ, err)
 		}
-		if _, err := r.Create(t.Context(), media.Record{Subject: media.Subject{Type: typ, ID: hex}}, false); !errors.Is(err, media.Invalid) {
+		if _, err := r.Create(t.Context(), media.Record{Subject: media.Subject{Type: typ, ID: hex}}, ""); !errors.Is(err, media.Invalid) {
 			t.Errorf("create %q: got %v, want invalid", typ, err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestFieldsThatAreRefused(t *testing.T) {
 			if _, ok := c.set[entities.PendingMember]; ok {
 				return
 			}
-			if _, err := r.Create(t.Context(), media.Record{Subject: product(hex), Fields: c.set}, false); !errors.Is(err, c.kind) {
+			if _, err := r.Create(t.Context(), media.Record{Subject: product(hex), Fields: c.set}, ""); !errors.Is(err, c.kind) {
 				t.Errorf("create: got %v, want %v", err, c.kind)
 			}
 			if _, err := r.Put(t.Context(), media.Record{Subject: product(hex), Fields: c.set}); !errors.Is(err, c.kind) {
@@ -274,7 +274,7 @@ func TestTrustingEndsWithTheFirstDocument(t *testing.T) {
 	if !r.Trusting(t.Context()) {
 		t.Fatal("an empty store of the gateway's own is not trusted")
 	}
-	if err := r.Withdraw(t.Context(), product(hex)); err != nil {
+	if err := r.Withdraw(t.Context(), product(hex), "w"); err != nil {
 		t.Fatal(err)
 	}
 	if !r.Trusting(t.Context()) {
@@ -409,7 +409,7 @@ func TestListShowsNothingThatADriverShouldNotHaveFound(t *testing.T) {
 	t.Parallel()
 	found := []entities.Document{
 		{ID: hex, Fields: map[string]any{"status": "draft"}},
-		{ID: hex, Fields: map[string]any{entities.PendingMember: true}},
+		{ID: hex, Fields: map[string]any{entities.PendingMember: "w"}},
 		{ID: "a-slug", Fields: map[string]any{}},
 		{ID: hex, Fields: map[string]any{"createdBy": "other"}},
 		{ID: hex, Fields: map[string]any{"createdBy": "u"}},

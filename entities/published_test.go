@@ -41,7 +41,7 @@ func TestPublishingInTheWordsOfTheLMS(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = r.Close() })
 			on := media.Subject{Type: media.Course, ID: "65a000000000000000000001"}
-			if _, err := r.Create(t.Context(), media.Record{Subject: on, Fields: c.was}, false); err != nil {
+			if _, err := r.Create(t.Context(), media.Record{Subject: on, Fields: c.was}, ""); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := r.Change(t.Context(), on, "", c.set); !errors.Is(err, c.kind) {

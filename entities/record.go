@@ -152,3 +152,8 @@ func HiddenStates() []string {
 }
 
 func pending(d Document) bool { return d.Fields[PendingMember] != nil }
+
+// pendingFor reports whether a document is pending for one work, and not for another that was to make the same.
+func pendingFor(d *Document, work string) bool {
+	return d != nil && work != "" && d.Fields[PendingMember] == work
+}

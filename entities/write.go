@@ -43,8 +43,9 @@ func (r *Records) next(there *Document) *Document {
 }
 
 // Create writes a new record. Its owner is kept as createdBy (of reviews and orders, user) unless its fields tell one. Published is what
-// its fields tell. A pending record is missing to every read here until Settle. An id that is there is media.Conflict.
-func (r *Records) Create(ctx context.Context, e media.Record, pending bool) (media.Record, error) {
+// its fields tell. One for a work is pending: it is missing to every read here until Settle for that work. An id that is there is
+// media.Conflict, unless it is pending for the same work.
+func (r *Records) Create(ctx context.Context, e media.Record, work string) (media.Record, error) {
 	k, err := key(e.Subject)
 	if err != nil {
 		return media.Record{}, err
@@ -53,11 +54,14 @@ func (r *Records) Create(ctx context.Context, e media.Record, pending bool) (med
 	if err != nil {
 		return media.Record{}, err
 	}
-	if pending {
-		fields[PendingMember] = true
+	if work != "" {
+		fields[PendingMember] = work
 	}
 	return r.write(ctx, "create", k, func(there *Document) (*Document, error) {
-		if there != nil {
+		switch {
+		case pendingFor(there, work):
+			return there, nil // it was written, and the answer was lost
+		case there != nil:
 			return nil, &media.Error{Kind: media.Conflict, Code: "exists", Detail: "there is such a " + string(e.Type) + " already"}
 		}
 		now := r.now(nil)
@@ -85,14 +89,14 @@ func fresh(e media.Record) (map[string]any, error) {
 	return fields, nil
 }
 
-// Settle ends the pending of a record; nil when it is not pending, or gone.
-func (r *Records) Settle(ctx context.Context, s media.Subject) error {
+// Settle ends the pending of a record for a work; nil when it is not pending for that, or gone.
+func (r *Records) Settle(ctx context.Context, s media.Subject, work string) error {
 	k, err := key(s)
 	if err != nil {
 		return err
 	}
 	_, err = r.write(ctx, "settle", k, func(there *Document) (*Document, error) {
-		if there == nil || !pending(*there) {
+		if !pendingFor(there, work) {
 			return there, nil
 		}
 		d := r.next(there)
@@ -102,15 +106,18 @@ func (r *Records) Settle(ctx context.Context, s media.Subject) error {
 	return err
 }
 
-// Withdraw removes a record that is pending; nil when it is gone, media.Conflict when it is settled.
-func (r *Records) Withdraw(ctx context.Context, s media.Subject) error {
+// Withdraw removes a record that is pending for a work; nil when it is gone, or pending for another, media.Conflict when it is settled.
+func (r *Records) Withdraw(ctx context.Context, s media.Subject, work string) error {
 	k, err := key(s)
 	if err != nil {
 		return err
 	}
 	_, err = r.write(ctx, "withdraw", k, func(there *Document) (*Document, error) {
-		if there != nil && !pending(*there) {
+		switch {
+		case there != nil && !pending(*there):
 			return nil, &media.Error{Kind: media.Conflict, Code: "settled", Detail: "it is there for all to see already"}
+		case !pendingFor(there, work):
+			return there, nil
 		}
 		return nil, nil
 	})

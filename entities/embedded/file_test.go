@@ -41,7 +41,7 @@ func write(ctx context.Context, path string) error {
 	}
 	for n := 0; ; n++ {
 		s := media.Subject{Type: media.Product, ID: fmt.Sprintf("%024x", n)}
-		if _, err := r.Create(ctx, media.Record{Subject: s, Fields: map[string]any{"n": int64(n)}}, false); err != nil {
+		if _, err := r.Create(ctx, media.Record{Subject: s, Fields: map[string]any{"n": int64(n)}}, ""); err != nil {
 			return err
 		}
 		if _, err := os.Stdout.WriteString(s.ID + "\n"); err != nil {

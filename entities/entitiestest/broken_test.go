@@ -259,6 +259,13 @@ func brokenWrites() []broken {
 			}
 			return next
 		}), []string{"a pending record is missing to every read", "only what is pending is withdrawn"}},
+		{"what is pending is anybody's", written(func(_ entities.Key, _, next *entities.Document) *entities.Document {
+			if next != nil && next.Fields[entities.PendingMember] != nil {
+				next = copied(next)
+				next.Fields[entities.PendingMember] = true
+			}
+			return next
+		}), []string{"a record that is pending is its own work's", "settling shows a record; again is nil, and so it is when it is gone"}},
 		{"nothing is deleted", written(func(_ entities.Key, there, next *entities.Document) *entities.Document {
 			if next == nil {
 				return there

@@ -33,11 +33,11 @@ func creating() []promise {
 		}},
 		{"an id that is there is a conflict", func(f *fixture) {
 			f.create(product(1), fields{"name": "first"})
-			_, err := f.r.Create(f.ctx(), media.Record{Subject: product(1), Fields: fields{"name": "second"}}, false)
+			_, err := f.r.Create(f.ctx(), media.Record{Subject: product(1), Fields: fields{"name": "second"}}, "")
 			f.is(err, media.Conflict)
 			f.same("name", f.read(product(1)).Fields["name"], any("first"))
 			f.pending(product(2), nil)
-			_, err = f.r.Create(f.ctx(), media.Record{Subject: product(2)}, false)
+			_, err = f.r.Create(f.ctx(), media.Record{Subject: product(2)}, "")
 			f.is(err, media.Conflict)
 		}},
 		{"each type keeps its own ids", func(f *fixture) {
@@ -49,7 +49,7 @@ func creating() []promise {
 		}},
 		{"an owner that is given is read, and is found", func(f *fixture) {
 			for n, s := range []media.Subject{product(1), course(2), order(3)} {
-				_, err := f.r.Create(f.ctx(), media.Record{Subject: s, Owner: id(100)}, false)
+				_, err := f.r.Create(f.ctx(), media.Record{Subject: s, Owner: id(100)}, "")
 				f.must(err)
 				f.same("owner", f.read(s).Owner, id(100))
 				f.same("found", f.ids(media.RecordQuery{Type: s.Type, Owner: id(100)}), ids(n+1))
@@ -116,22 +116,36 @@ func settling() []promise {
 		}},
 		{"settling shows a record; again is nil, and so it is when it is gone", func(f *fixture) {
 			f.pending(product(1), fields{"name": "a"})
-			f.must(f.r.Settle(f.ctx(), product(1)))
+			f.must(f.r.Settle(f.ctx(), product(1), work))
 			got := f.read(product(1))
 			f.same("fields", without(got.Fields), fields{"name": "a"})
-			f.must(f.r.Settle(f.ctx(), product(1)))
+			f.must(f.r.Settle(f.ctx(), product(1), work))
 			f.same("record", f.read(product(1)), got)
 			f.same("list", f.ids(media.RecordQuery{Type: media.Product}), ids(1))
-			f.must(f.r.Settle(f.ctx(), product(2)))
+			f.must(f.r.Settle(f.ctx(), product(2), work))
 			f.gone(product(2))
 		}},
 		{"only what is pending is withdrawn", func(f *fixture) {
 			f.pending(product(1), nil)
-			f.must(f.r.Withdraw(f.ctx(), product(1)))
-			f.must(f.r.Withdraw(f.ctx(), product(1)))
+			f.must(f.r.Withdraw(f.ctx(), product(1), work))
+			f.must(f.r.Withdraw(f.ctx(), product(1), work))
 			f.create(product(1), nil) // its id is free
-			f.is(f.r.Withdraw(f.ctx(), product(1)), media.Conflict)
+			f.is(f.r.Withdraw(f.ctx(), product(1), work), media.Conflict)
 			f.read(product(1))
+		}},
+		{"a record that is pending is its own work's", func(f *fixture) {
+			f.pending(product(1), fields{"name": "a"})
+			f.pending(product(1), fields{"name": "a"}) // whose answer was lost
+			_, err := f.r.Create(f.ctx(), media.Record{Subject: product(1)}, "another")
+			f.is(err, media.Conflict)
+			f.must(f.r.Settle(f.ctx(), product(1), "another"))
+			f.must(f.r.Withdraw(f.ctx(), product(1), "another"))
+			f.gone(product(1))
+			f.must(f.r.Settle(f.ctx(), product(1), work))
+			f.same("name", f.read(product(1)).Fields["name"], any("a"))
+			f.is(f.r.Withdraw(f.ctx(), product(1), "another"), media.Conflict)
+			_, err = f.r.Create(f.ctx(), media.Record{Subject: product(1)}, work)
+			f.is(err, media.Conflict)
 		}},
 	}
 }

@@ -108,16 +108,19 @@ type fields = map[string]any
 
 func (f *fixture) create(s media.Subject, with fields) media.Record {
 	f.Helper()
-	e, err := f.r.Create(f.ctx(), media.Record{Subject: s, Fields: with}, false)
+	e, err := f.r.Create(f.ctx(), media.Record{Subject: s, Fields: with}, "")
 	if err != nil {
 		f.Fatalf("create %v: %v", s, err)
 	}
 	return e
 }
 
+// work is what makes the records that are pending.
+const work = "work 1"
+
 func (f *fixture) pending(s media.Subject, with fields) {
 	f.Helper()
-	if _, err := f.r.Create(f.ctx(), media.Record{Subject: s, Fields: with}, true); err != nil {
+	if _, err := f.r.Create(f.ctx(), media.Record{Subject: s, Fields: with}, work); err != nil {
 		f.Fatalf("create %v, pending: %v", s, err)
 	}
 }

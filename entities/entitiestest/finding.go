@@ -296,7 +296,7 @@ func sharing() []promise {
 			if _, err := f.r.Record(ctx, product(1)); !errors.Is(err, context.Canceled) {
 				f.Errorf("read: got %v, want canceled", err)
 			}
-			if _, err := f.r.Create(ctx, media.Record{Subject: product(1)}, false); !errors.Is(err, context.Canceled) {
+			if _, err := f.r.Create(ctx, media.Record{Subject: product(1)}, ""); !errors.Is(err, context.Canceled) {
 				f.Errorf("create: got %v, want canceled", err)
 			}
 			f.gone(product(1))

@@ -65,7 +65,7 @@ func racing() []promise {
 			var mu sync.Mutex
 			made := 0
 			f.together(func(n int, r *entities.Records) {
-				_, err := r.Create(f.ctx(), media.Record{Subject: product(1), Fields: fields{"n": int64(n)}}, false)
+				_, err := r.Create(f.ctx(), media.Record{Subject: product(1), Fields: fields{"n": int64(n)}}, "")
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

@@ -61,7 +61,7 @@ func TestAServerThatIsKilledAndComesBack(t *testing.T) {
 	server := livetest.Mongo(t)
 	uri := server.URI("lms")
 	r := records(t, open(t, uri))
-	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
+	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	read := func() error { _, err := r.Record(t.Context(), product(hex)); return err }
@@ -92,7 +92,7 @@ func TestAServerThatSwallowsPackets(t *testing.T) {
 	server := livetest.Mongo(t)
 	uri := server.URI("lms")
 	r := records(t, open(t, uri))
-	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
+	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	read := func() error { _, err := r.Record(t.Context(), product(hex)); return err }
@@ -134,7 +134,7 @@ func TestAConnectionThatBroke(t *testing.T) {
 	server := livetest.Mongo(t)
 	proxy := livetest.NewProxy(t, server.Addr(), livetest.ProxyOptions{})
 	r := records(t, open(t, server.URIAt(proxy.Addr, "lms")))
-	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
+	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -237,7 +237,7 @@ func TestExamine(t *testing.T) {
 	server := livetest.MongoWithPassword(t)
 	uri := server.URI("shop")
 	r := records(t, open(t, uri))
-	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
+	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	got, err := mongo.Examine(t.Context(), uri, mongo.Options{})

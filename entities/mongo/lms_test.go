@@ -196,14 +196,14 @@ func TestWhatIsCreatedIsAsAnLMSWouldHaveMadeIt(t *testing.T) {
 	l := newLMS(t)
 	_, err := l.r.Create(t.Context(), media.Record{Subject: aCourse, Owner: oid(9).Hex(), Fields: map[string]any{
 		"title": "Light", "seats": int64(20), "large": int64(1) << 40, "modules": []any{map[string]any{"id": oid(2).Hex(), "lessons": []any{map[string]any{"id": oid(3).Hex()}}}},
-	}}, true)
+	}}, "work 1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := l.raw("courses", oid(1)).Lookup(entities.PendingMember).Boolean(); !got {
-		t.Error("what is pending is not marked")
+	if got := l.raw("courses", oid(1)).Lookup(entities.PendingMember).StringValue(); got != "work 1" {
+		t.Errorf("what is pending is marked %q", got)
 	}
-	if err := l.r.Settle(t.Context(), aCourse); err != nil {
+	if err := l.r.Settle(t.Context(), aCourse, "work 1"); err != nil {
 		t.Fatal(err)
 	}
 	raw := l.raw("courses", oid(1))
@@ -268,7 +268,7 @@ func TestIDsThatAreTexts(t *testing.T) {
 	if got, err := l.r.Record(t.Context(), media.Subject{Type: media.Lesson, ID: oid(3).Hex()}); err != nil || got.Subject != s {
 		t.Errorf("the lesson's course: got %v, %v", got.Subject, err)
 	}
-	if _, err := l.r.Create(t.Context(), media.Record{Subject: s}, false); !errors.Is(err, media.Conflict) {
+	if _, err := l.r.Create(t.Context(), media.Record{Subject: s}, ""); !errors.Is(err, media.Conflict) {
 		t.Errorf("create over it: got %v, want conflict", err)
 	}
 	if _, err := l.r.Change(t.Context(), s, read.Version, map[string]any{"title": "Lights"}); err != nil {
@@ -340,7 +340,7 @@ func TestARuleOfTheLMSsOwnIsAConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.r.Create(t.Context(), media.Record{Subject: product(oid(2).Hex()), Fields: map[string]any{"name": "lamp"}}, false)
+	_, err = l.r.Create(t.Context(), media.Record{Subject: product(oid(2).Hex()), Fields: map[string]any{"name": "lamp"}}, "")
 	if e, ok := errors.AsType[*media.Error](err); !ok || e.Kind != media.Conflict || e.Code != "not_unique" {
 		t.Errorf("got %v, want a conflict", err)
 	}
@@ -384,7 +384,7 @@ func TestCollectionsByOtherNames(t *testing.T) {
 	}
 	r := records(t, d)
 	t.Cleanup(func() { _ = r.Close() })
-	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, false); err != nil {
+	if _, err := r.Create(t.Context(), media.Record{Subject: product(hex)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Bury(t.Context(), product(hex), ""); err != nil {
