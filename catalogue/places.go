@@ -143,8 +143,9 @@ func orNotFound(err error) error {
 	return err
 }
 
-// holdPlace locks a place's product and its asset, and finds it there. The first look tells what to lock.
-func (w *work) holdPlace(ctx context.Context, kind media.PlacementKind, id media.AssetID, to ...media.Placement) (*standing, int, error) {
+// holdPlace locks a place's product and its asset, and with it what is to be moved to, or replaced by, and finds it there. The first look tells
+// what to lock.
+func (w *work) holdPlace(ctx context.Context, kind media.PlacementKind, id, by media.AssetID, to ...media.Placement) (*standing, int, error) {
 	kind = kindOf(kind)
 	if err := checkKind(kind); err != nil {
 		return nil, 0, err
@@ -156,7 +157,14 @@ func (w *work) holdPlace(ctx context.Context, kind media.PlacementKind, id media
 	if err := w.lock(ctx, products(append(to, seen.Placement)...)...); err != nil {
 		return nil, 0, err
 	}
-	s, err := w.one(ctx, seen.Asset.ID)
+	ids := []media.AssetID{seen.Asset.ID}
+	if !by.IsZero() {
+		ids = append(ids, by)
+	}
+	if err := w.hold(ctx, ids...); err != nil {
+		return nil, 0, err
+	}
+	s, err := w.alive(seen.Asset.ID)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -185,12 +193,17 @@ func (c *Catalogue) ChangePlace(ctx context.Context, kind media.PlacementKind, i
 	}
 	var after media.Place
 	err := c.rework(ctx, Ordinary, func(w *work) error {
-		s, i, err := w.holdPlace(ctx, kind, id, to...)
+		s, i, err := w.holdPlace(ctx, kind, id, ch.By, to...)
 		if err != nil {
 			return err
 		}
 		if s.Version != version {
 			return stale()
+		}
+		if !ch.By.IsZero() {
+			if err := w.replace(ctx, s, ch.By); err != nil {
+				return err
+			}
 		}
 		if err := apply(&s.Asset, media.Change{Title: ch.Title, Public: ch.Public}); err != nil {
 			return err

@@ -16,7 +16,7 @@ func (c *Catalogue) Remove(ctx context.Context, kind media.PlacementKind, id med
 	}
 	err = c.rework(ctx, Freeing, func(w *work) error {
 		last = false
-		s, i, err := w.holdPlace(ctx, kind, id)
+		s, i, err := w.holdPlace(ctx, kind, id, media.AssetID{})
 		if err != nil {
 			return err
 		}

@@ -14,53 +14,22 @@ const (
 	swapType   = `UPDATE media_storage SET media_type = $2 WHERE asset_id = $1`
 )
 
-// Replace gives an asset the bytes of another. See curation.Places. A hash that is still being computed of the old ones is not taken for that
-// of the new: see Settle.
-func (c *Catalogue) Replace(ctx context.Context, id media.AssetID, version int64, by media.AssetID) (a media.Asset, err error) {
-	if id == by {
-		return media.Asset{}, media.Errorf(media.Conflict, "media are replaced by others")
+// replace gives an asset the bytes of another, which is held, in every place, and dooms that with the old ones. See curation.Places. A hash that is
+// still being computed of the old ones is not taken for that of the new: see Settle.
+func (w *work) replace(ctx context.Context, s *standing, other media.AssetID) error {
+	if s.ID == other {
+		return media.Errorf(media.Conflict, "media are replaced by others")
 	}
-	err = c.rework(ctx, Ordinary, func(w *work) error {
-		if err := w.hold(ctx, id, by); err != nil {
-			return err
-		}
-		s, err := w.alive(id)
-		if err != nil {
-			return err
-		}
-		other, err := w.alive(by)
-		if err != nil {
-			return err
-		}
-		if s.Version != version {
-			return stale()
-		}
-		if err := replaceable(s, other); err != nil {
-			return err
-		}
-		if err := w.replace(ctx, s, other); err != nil {
-			return err
-		}
-		a = s.Asset
-		return nil
-	})
-	return a, err
-}
-
-func replaceable(s, by *standing) error {
+	by, err := w.alive(other)
+	if err != nil {
+		return err
+	}
 	switch {
 	case !by.State.Finished() || by.Upload.Partial:
 		return &media.Error{Kind: media.Conflict, Code: "not_finished", Detail: "the media to replace it by is not finished"}
 	case len(by.Also) > 0 || !loose(by.Placement):
 		return &media.Error{Kind: media.Conflict, Code: "belongs", Detail: "the media to replace it by belongs to something itself"}
-	case !s.State.Finished() || s.Upload.Partial:
-		return &media.Error{Kind: media.Conflict, Code: "not_finished", Detail: "the media is not finished yet"}
 	}
-	return nil
-}
-
-// replace swaps what two assets are, in every place of the first, and dooms the second with what it has got.
-func (w *work) replace(ctx context.Context, s, by *standing) error {
 	if err := w.destroy(ctx, by); err != nil {
 		return err
 	}
@@ -90,7 +59,8 @@ func (w *work) replace(ctx context.Context, s, by *standing) error {
 			return err
 		}
 	}
-	return w.save(ctx, s)
+	s.changed = true
+	return nil
 }
 
 // become takes over what another row says of its bytes.

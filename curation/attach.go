@@ -126,15 +126,9 @@ func (l *LMS) toChange(ctx context.Context, p media.Principal, kind media.Placem
 	return pl, nil
 }
 
-// PlaceEdit is a change to a place: what is said anew of it, and the media whose bytes take the place of the old ones.
-type PlaceEdit struct {
-	media.PlaceChange
-	By media.AssetID // zero: the bytes stay
-}
-
 // ChangePlace changes a place whose asset's Version is version, 0 for any. With new bytes its id, its counts and the media's URL stay: they are
 // the same media's in every place it has.
-func (l *LMS) ChangePlace(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, e PlaceEdit) (media.Place, error) {
+func (l *LMS) ChangePlace(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, e media.PlaceChange) (media.Place, error) {
 	pl, err := l.toChange(ctx, p, kind, under, id, version)
 	if err != nil {
 		return pl, err
@@ -142,24 +136,16 @@ func (l *LMS) ChangePlace(ctx context.Context, p media.Principal, kind media.Pla
 	if err := l.checkEdit(ctx, p, pl, e); err != nil {
 		return pl, err
 	}
-	if !e.By.IsZero() {
-		if !l.rights.Manages(ctx, p, pl.Asset) { // it may hang here, and be somebody else's
-			return pl, &media.Error{Kind: media.Forbidden, Code: "not_yours", Detail: "the media belongs to somebody else"}
-		}
-		if _, err := l.books.Replace(ctx, pl.Asset.ID, pl.Asset.Version, e.By); err != nil {
-			return pl, err
-		}
-		if pl, err = l.books.Place(ctx, kind, id); err != nil {
-			return pl, err
-		}
-	}
-	if e.PlaceChange == (media.PlaceChange{}) {
+	switch {
+	case e == (media.PlaceChange{}):
 		return pl, nil
+	case !e.By.IsZero() && !l.rights.Manages(ctx, p, pl.Asset): // it may hang here, and be somebody else's
+		return pl, &media.Error{Kind: media.Forbidden, Code: "not_yours", Detail: "the media belongs to somebody else"}
 	}
-	return l.books.ChangePlace(ctx, kind, id, pl.Asset.Version, e.PlaceChange)
+	return l.books.ChangePlace(ctx, kind, id, pl.Asset.Version, e)
 }
 
-func (l *LMS) checkEdit(ctx context.Context, p media.Principal, pl media.Place, e PlaceEdit) error {
+func (l *LMS) checkEdit(ctx context.Context, p media.Principal, pl media.Place, e media.PlaceChange) error {
 	if e.Title != nil {
 		if err := checkText("title", *e.Title, maxTitle); err != nil {
 			return err

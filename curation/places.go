@@ -25,18 +25,15 @@ type Places interface {
 	// would have more than media.MaxPlaces, is media.Conflict. An asset that belongs nowhere, or is added, gets its home there.
 	Attach(ctx context.Context, intent string, list []media.Attachment) ([]media.Place, error)
 
-	// ChangePlace changes a place whose asset's Version is version. A main image takes the place of the old one; one that stops being it
-	// promotes the next.
+	// ChangePlace changes a place whose asset's Version is version: all of it, or nothing. A main image takes the place of the old one; one that
+	// stops being it promotes the next. By gives the asset the bytes of another, and all that follows from them (size, type, hash, duration,
+	// storage, state), in every place it has. Its id, counts, links and places stay; its ContentID is the other's, which is doomed with the
+	// old bytes as its own. media.Conflict when the other is not finished, is partial, or belongs to an entity.
 	ChangePlace(ctx context.Context, kind media.PlacementKind, id media.AssetID, version int64, c media.PlaceChange) (media.Place, error)
 
 	// Reorder gives the places selected the positions 0, 1 and so on in the order of ids, which must name exactly those that are there, or it is
 	// media.Conflict.
 	Reorder(ctx context.Context, q media.PlaceQuery, ids []media.AssetID) error
-
-	// Replace gives an asset whose Version is version the bytes of another, and all that follows from them (size, type, hash, duration,
-	// storage, state), in every place it has. Its id, counts, links and places stay; its ContentID is the other's, which is doomed with the
-	// old bytes as its own. media.Conflict when the other is not finished, is partial, or belongs to an entity.
-	Replace(ctx context.Context, id media.AssetID, version int64, by media.AssetID) (media.Asset, error)
 
 	// Remove takes away a place whose asset's Version is version, 0 for any. Until keeps it in the trash; zero does not. Of the asset's
 	// further places the oldest becomes its home; an asset without any is doomed (last), and kept for as long as the trash has a place

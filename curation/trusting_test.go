@@ -33,7 +33,7 @@ func TestWhereIdsAreTrustedOnesOwnMediaAreManaged(t *testing.T) {
 	to := pl.Placement
 	to.AltText = "A chair"
 	change := func(p media.Principal) error {
-		_, err := s.ChangePlace(t.Context(), p, media.ProductImage, on, pl.ID, 0, curation.PlaceEdit{PlaceChange: media.PlaceChange{Placement: &to}})
+		_, err := s.ChangePlace(t.Context(), p, media.ProductImage, on, pl.ID, 0, media.PlaceChange{Placement: &to})
 		return err
 	}
 	for name, p := range map[string]media.Principal{"another instructor": bob, "a student": sam} {

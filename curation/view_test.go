@@ -121,7 +121,7 @@ func TestWhatChangesShowsAtOnce(t *testing.T) {
 		t.Error("nothing was spared")
 	}
 	title := "New"
-	if _, err := s.ChangePlace(ctx, ida, media.CourseVideo, on, video.ID, 0, curation.PlaceEdit{PlaceChange: media.PlaceChange{Title: &title}}); err != nil {
+	if _, err := s.ChangePlace(ctx, ida, media.CourseVideo, on, video.ID, 0, media.PlaceChange{Title: &title}); err != nil {
 		t.Fatal(err)
 	}
 	look("another title", func(v curation.View) bool { return v.Videos[0].Asset.Title == "New" })

@@ -85,7 +85,7 @@ func TestWhoMayDoWhatInTheLMS(t *testing.T) {
 		}, map[bool][]string{true: sees, false: sees}},
 		{"read its public video's place", func(t *testing.T, s scene, p media.Principal) error {
 			public := true
-			if _, err := s.ChangePlace(t.Context(), who("root", media.Admin), media.CourseVideo, s.course, s.video, 0, curation.PlaceEdit{PlaceChange: media.PlaceChange{Public: &public}}); err != nil {
+			if _, err := s.ChangePlace(t.Context(), who("root", media.Admin), media.CourseVideo, s.course, s.video, 0, media.PlaceChange{Public: &public}); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.Place(t.Context(), p, media.CourseVideo, s.course, s.video)
@@ -126,11 +126,11 @@ func TestWhoMayDoWhatInTheLMS(t *testing.T) {
 			return err
 		}, changes},
 		{"change its video", func(t *testing.T, s scene, p media.Principal) error {
-			_, err := s.ChangePlace(t.Context(), p, media.CourseVideo, s.course, s.video, 0, curation.PlaceEdit{PlaceChange: media.PlaceChange{Title: &title}})
+			_, err := s.ChangePlace(t.Context(), p, media.CourseVideo, s.course, s.video, 0, media.PlaceChange{Title: &title})
 			return err
 		}, hangs},
 		{"replace its video", func(t *testing.T, s scene, p media.Principal) error {
-			_, err := s.ChangePlace(t.Context(), p, media.CourseVideo, s.course, s.video, 0, curation.PlaceEdit{By: s.spare})
+			_, err := s.ChangePlace(t.Context(), p, media.CourseVideo, s.course, s.video, 0, media.PlaceChange{By: s.spare})
 			return err
 		}, hangs},
 		{"put its videos in order", func(t *testing.T, s scene, p media.Principal) error {

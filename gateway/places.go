@@ -10,7 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"sluice/curation"
 	"sluice/media"
 )
 
@@ -229,7 +228,7 @@ type PlacePatch struct {
 }
 
 // edit is the change over a place; set changes what only its kind has.
-func (m PlacePatch) edit(pl media.Place, set func(*media.Placement)) (e curation.PlaceEdit, err error) {
+func (m PlacePatch) edit(pl media.Place, set func(*media.Placement)) (e media.PlaceChange, err error) {
 	if m.Title.sent {
 		e.Title = &m.Title.value
 	}

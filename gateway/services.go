@@ -36,7 +36,7 @@ type LMS interface {
 
 	Attach(ctx context.Context, p media.Principal, a media.Attachment) (media.Place, error)
 	Place(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID) (media.Place, error)
-	ChangePlace(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, e curation.PlaceEdit) (media.Place, error)
+	ChangePlace(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, e media.PlaceChange) (media.Place, error)
 	Reorder(ctx context.Context, p media.Principal, q media.PlaceQuery, ids []media.AssetID) (curation.View, error)
 	TakeAway(ctx context.Context, p media.Principal, kind media.PlacementKind, under media.Subject, id media.AssetID, version int64, forGood bool) error
 

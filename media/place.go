@@ -43,6 +43,7 @@ type PlaceChange struct {
 	Placement *Placement
 	Title     *string
 	Public    *bool
+	By        AssetID // the asset whose bytes take the place of the old ones, in every place; zero: they stay
 }
 
 // Attachment puts an asset in a place. The first place of an asset that belongs nowhere is its home.

@@ -156,11 +156,8 @@ func PlaceCalls() []Call {
 			if err != nil {
 				return err
 			}
-			a, err := c.Replace(ctx, again[0].Asset.ID, again[0].Asset.Version, by.ID)
-			if err != nil {
-				return err
-			}
-			if _, err := c.ChangePlace(ctx, media.ProductImage, list[1].ID, a.Version, media.PlaceChange{Placement: &media.Placement{ProductID: e}}); err != nil {
+			change := media.PlaceChange{By: by.ID, Placement: &media.Placement{ProductID: e}}
+			if _, err := c.ChangePlace(ctx, media.ProductImage, list[1].ID, again[0].Asset.Version, change); err != nil {
 				return err
 			}
 			if _, _, err := c.Remove(ctx, media.ProductImage, list[1].ID, 0, media.Trashed{Until: time.Now().Add(time.Hour)}); err != nil {

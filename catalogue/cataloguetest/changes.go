@@ -121,7 +121,7 @@ func replacements() []Promise {
 			f.must(f.Count(f.ctx(), "j", media.Batch{To: 1, Tallies: []media.Tally{{Asset: a.ID, Hour: f.now(), Views: 3, Bytes: 9, Last: f.now()}}}))
 			a, by := f.read(a.ID), f.settled(byWhat, owner("u2"))
 			told := f.told.Load()
-			got, err := f.Replace(f.ctx(), a.ID, a.Version, by.ID)
+			got, err := f.replace(a, a.Version, by.ID)
 			f.must(err)
 			want := a
 			want.State, want.Size, want.SHA256, want.MIMEType, want.Type, want.Duration = by.State, by.Size, by.SHA256, by.MIMEType, by.Type, by.Duration
@@ -150,7 +150,7 @@ func replacements() []Promise {
 		}},
 		{"what is still hashed is replaced by what was, and keeps that hash", func(f *Fixture) {
 			a, by := f.stored(), f.settled()
-			got, err := f.Replace(f.ctx(), a.ID, a.Version, by.ID)
+			got, err := f.replace(a, a.Version, by.ID)
 			f.must(err)
 			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("old bytes")))
 			f.want("it is the other's", got.State == media.Ready && cmp.Equal(f.read(a.ID).SHA256, by.SHA256))
@@ -159,7 +159,7 @@ func replacements() []Promise {
 			a := f.settled()
 			for range 3 {
 				by := f.settled()
-				got, err := f.Replace(f.ctx(), a.ID, f.read(a.ID).Version, by.ID)
+				got, err := f.replace(a, f.read(a.ID).Version, by.ID)
 				f.must(err)
 				f.want("it has the other's content", got.ContentID == by.ID && got.Key == by.Key)
 			}
@@ -169,18 +169,18 @@ func replacements() []Promise {
 			a := f.settled(image(entity(1), true, 0))
 			cloud, err := f.Add(f.ctx(), media.Asset{Owner: "u1", StorageType: media.Cloud, ExternalURL: "https://x.example/v", MIMEType: "video/mp4"})
 			f.must(err)
-			got, err := f.Replace(f.ctx(), a.ID, a.Version, cloud.ID)
+			got, err := f.replace(a, a.Version, cloud.ID)
 			f.must(err)
 			f.want("it is elsewhere", got.StorageType == media.Cloud && got.ExternalURL == cloud.ExternalURL && got.Key == "" && got.Backend == "")
 			by := f.settled()
-			got, err = f.Replace(f.ctx(), a.ID, got.Version, by.ID)
+			got, err = f.replace(a, got.Version, by.ID)
 			f.must(err)
 			f.want("it is here again", got.StorageType == media.Local && got.ExternalURL == "" && got.Key == by.Key)
 			f.sound(imagesOf(1))
 		}},
 		{"replace holds of each owner's quota what they keep", func(f *Fixture) {
 			a, by := f.settled(size(60)), f.settled(size(90), owner("u2"))
-			_, err := f.Replace(f.ctx(), a.ID, a.Version, by.ID)
+			_, err := f.replace(a, a.Version, by.ID)
 			f.must(err)
 			f.room("u1", 100, 10)
 			f.room("u2", 100, 100)
@@ -197,20 +197,37 @@ func replacements() []Promise {
 			for what, by := range map[string]media.Asset{
 				"not finished": f.begin(), "partial": f.stored(partial), "belongs": f.stored(image(entity(1), true, 0)), "itself": a, "waits": waiting,
 			} {
-				_, err := f.Replace(f.ctx(), a.ID, a.Version, by.ID)
+				_, err := f.replace(a, a.Version, by.ID)
 				if media.KindOf(err) != media.Conflict {
 					f.Fatalf("%s: got %v", what, err)
 				}
 			}
 			by := f.settled()
-			_, err := f.Replace(f.ctx(), a.ID, a.Version-1, by.ID)
+			_, err := f.replace(a, a.Version-1, by.ID)
 			f.refuses(err, media.PreconditionFailed)
-			_, err = f.Replace(f.ctx(), a.ID, a.Version, media.NewAssetID(f.now()))
+			_, err = f.replace(a, a.Version, media.NewAssetID(f.now()))
 			f.refuses(err, media.NotFound)
 			open := f.begin()
-			_, err = f.Replace(f.ctx(), open.ID, open.Version, by.ID)
-			f.refuses(err, media.Conflict)
+			_, err = f.replace(open, open.Version, by.ID)
+			f.refuses(err, media.NotFound)
 			f.want("nothing was changed", f.read(a.ID).Version == a.Version && f.read(by.ID).Version == by.Version)
+		}},
+		{"a change of bytes and place is done as a whole", func(f *Fixture) {
+			list := f.attach(external(videoOf(1, 1)))
+			p, by := list[0], f.settled(byWhat)
+			f.attach(existing(p.Asset.ID, imageOf(1, true, 0)))
+			a, title := f.read(p.Asset.ID), "new"
+			taken := imageOf(1, true, 0)
+			_, err := f.ChangePlace(f.ctx(), media.CourseVideo, p.ID, a.Version, media.PlaceChange{By: by.ID, Title: &title, Placement: &taken})
+			f.refuses(err, media.Conflict)
+			f.want("nothing was changed", cmp.Equal(a, f.read(a.ID)) && cmp.Equal(by, f.read(by.ID)))
+			free := imageOf(2, true, 0)
+			got, err := f.ChangePlace(f.ctx(), media.CourseVideo, p.ID, a.Version, media.PlaceChange{By: by.ID, Title: &title, Placement: &free})
+			f.must(err)
+			after := f.read(a.ID)
+			f.want("all was, once", cmp.Equal(got.Asset, after) && after.Version == a.Version+1 && after.Title == title && after.Key == by.Key && got.Placement == free)
+			f.sound(imagesOf(1), imagesOf(2))
+			f.want("lists have the new bytes", len(f.list(media.Query{AnyOwner: true, StorageType: media.S3, Placement: media.Placement{ProductID: entity(2)}})) == 1)
 		}},
 		{"an asset replaces one of many", func(f *Fixture) {
 			by := f.settled()
@@ -224,11 +241,17 @@ func replacements() []Promise {
 			}
 			f.oneOf(len(targets), media.NotFound, func() error {
 				a := <-next
-				_, err := f.Replace(f.ctx(), a.ID, a.Version, by.ID)
+				_, err := f.replace(a, a.Version, by.ID)
 				return err
 			})
 		}},
 	}
+}
+
+// replace gives an asset the bytes of another, by its home.
+func (f *Fixture) replace(a media.Asset, version int64, by media.AssetID) (media.Asset, error) {
+	p, err := f.ChangePlace(f.ctx(), a.Placement.Kind, a.HomeID(), version, media.PlaceChange{By: by})
+	return p.Asset, err
 }
 
 // settled is a stored upload that has been looked at.

@@ -242,7 +242,7 @@ func finishes() []Promise {
 		{"a sum of bytes that were replaced meanwhile is not kept", func(f *Fixture) {
 			a, by := f.stored(image(entity(1), false, 0)), f.stored()
 			f.must(f.Settle(f.ctx(), a.ID, a.ContentID, sum("old")))
-			_, err := f.Replace(f.ctx(), a.ID, f.read(a.ID).Version, by.ID)
+			_, err := f.replace(a, f.read(a.ID).Version, by.ID)
 			f.must(err)
 			f.refuses(f.Settle(f.ctx(), a.ID, media.AssetID{}, sum("old")), media.Conflict)
 			f.want("the new ones wait for theirs", f.read(a.ID).State == media.Stored && f.read(a.ID).SHA256 == nil)
