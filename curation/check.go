@@ -12,10 +12,10 @@ import (
 	"sluice/media"
 )
 
-// Bounds of what staff may write, in bytes where nothing else is said.
+// Bounds of what staff may write: texts in characters, as OpenAPI's maxLength is, so that no script gets less; maxURL and maxSlug in bytes.
 const (
 	maxTitle    = 300
-	maxFilename = 255 // what file systems and Content-Disposition readers bear
+	maxFilename = 255
 	maxAltText  = 1000
 	maxURL      = 2048
 	maxSlug     = 128
@@ -142,8 +142,8 @@ func checkURL(s string) error {
 }
 
 func checkText(field, s string, limit int) error {
-	if len(s) > limit {
-		return invalid(field, "%s is at most %d bytes", field, limit)
+	if utf8.RuneCountInString(s) > limit {
+		return invalid(field, "%s is at most %d characters", field, limit)
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
 		return invalid(field, "%s must be text without control characters", field)

@@ -313,14 +313,14 @@ func TestChangeRefusesBadText(t *testing.T) {
 		c     media.Change
 	}{
 		"a title with a line break":        {"title", media.Change{Title: str("a\r\nb")}},
-		"a title of 301 bytes":             {"title", media.Change{Title: str(strings.Repeat("a", 301))}},
+		"a title of 301 characters":        {"title", media.Change{Title: str(strings.Repeat("ü", 301))}},
 		"a title that is not UTF-8":        {"title", media.Change{Title: str("\xff")}},
 		"a title with a C1 control":        {"title", media.Change{Title: str("\u0085")}},
 		"a file name with NUL":             {"filename", media.Change{Filename: str("a\x00.mp4")}},
 		"a file name with a path":          {"filename", media.Change{Filename: str("../../etc/passwd")}},
 		"a file name with a Windows path":  {"filename", media.Change{Filename: str(`c:\a`)}},
 		"dots for a file name":             {"filename", media.Change{Filename: str("..")}},
-		"a file name of 256 bytes":         {"filename", media.Change{Filename: str(strings.Repeat("ü", 128))}},
+		"a file name of 256 characters":    {"filename", media.Change{Filename: str(strings.Repeat("ü", 256))}},
 		"an unknown kind":                  {"kind", place(media.Placement{Kind: "x"})},
 		"a product image of no product":    {"mongoProductId", place(media.Placement{Kind: media.ProductImage})},
 		"a video of no course":             {"mongoCourseId", place(media.Placement{Kind: media.CourseVideo})},
@@ -350,7 +350,7 @@ func TestChangeRefusesBadText(t *testing.T) {
 func TestChange(t *testing.T) {
 	t.Parallel()
 	ida := who("ida", media.Instructor)
-	title := "Über uns"
+	title := strings.Repeat("ü", 300)
 	page := media.Placement{Kind: media.Generic, Reference: media.Subject{Type: media.Page, ID: "about/us-2"}}
 	t.Run("a stale version is a failed precondition", func(t *testing.T) {
 		t.Parallel()

@@ -74,8 +74,8 @@ func checkField(t media.SubjectType, k string, v any) error {
 
 // checkProse is checkText for what may have several lines.
 func checkProse(field, s string, limit int) error {
-	if len(s) > limit {
-		return invalid(field, "%s is at most %d bytes", field, limit)
+	if utf8.RuneCountInString(s) > limit {
+		return invalid(field, "%s is at most %d characters", field, limit)
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }) {
 		return invalid(field, "%s must be text without control characters", field)

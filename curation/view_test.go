@@ -3,6 +3,7 @@ package curation_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -194,4 +195,21 @@ func (r meetingRecords) Record(ctx context.Context, s media.Subject) (media.Reco
 		return media.Record{}, err
 	}
 	return r.Records.Record(ctx, s)
+}
+
+// Limits are in characters: those of any script get as many.
+func TestLongWordsOfAnyScriptAreFound(t *testing.T) {
+	t.Parallel()
+	s := enrol(t, curation.LMSOptions{}, nil)
+	word := strings.Repeat("語", 300)
+	made, err := s.Create(t.Context(), who("ida", media.Instructor), curation.NewRecord{Type: media.Product, Fields: map[string]any{
+		"name": word, "category": word, "tags": []any{strings.Repeat("語", 100)}, "description": strings.Repeat("語\n", 10_000), "published": true,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Records(t.Context(), media.Principal{}, media.RecordQuery{Type: media.Product, Category: word}, false)
+	if err != nil || len(list.Items) != 1 || list.Items[0].ID != made.Record.ID {
+		t.Errorf("got %v, %v", list, err)
+	}
 }

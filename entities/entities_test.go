@@ -397,7 +397,7 @@ func TestListBoundsItsPages(t *testing.T) {
 		}
 	}
 	r := records(t, untouchable{t: t}, entities.Options{})
-	if _, err := r.List(t.Context(), media.RecordQuery{Type: media.Product, Category: strings.Repeat("x", 600)}); !errors.Is(err, media.Invalid) {
+	if _, err := r.List(t.Context(), media.RecordQuery{Type: media.Product, Category: strings.Repeat("x", 1201)}); !errors.Is(err, media.Invalid) {
 		t.Errorf("a category of 600 bytes: got %v", err)
 	}
 	if _, err := r.Titles(t.Context(), make([]media.Subject, 1001)); !errors.Is(err, media.Invalid) {

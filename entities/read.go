@@ -95,9 +95,12 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 	return page, nil
 }
 
+// maxText bounds what a query compares with, in bytes: 300 characters of any script fit.
+const maxText = 1200
+
 // checkText checks what a query compares with.
 func checkText(field, s string) error {
-	if len(s) > 512 || !utf8.ValidString(s) {
+	if len(s) > maxText || !utf8.ValidString(s) {
 		return &media.Error{Kind: media.Invalid, Code: "bad_" + field, Detail: "this is no " + field, Field: field}
 	}
 	return nil
