@@ -75,8 +75,9 @@ func (r faultyRecords) Create(ctx context.Context, e media.Record, work string) 
 	return made, err
 }
 
-func (r faultyRecords) Settle(ctx context.Context, s media.Subject, work string) error {
-	return r.f.call("Settle", func() error { return r.Records.Settle(ctx, s, work) })
+func (r faultyRecords) Settle(ctx context.Context, s media.Subject, work string) (settled media.Record, err error) {
+	err = r.f.call("Settle", func() error { settled, err = r.Records.Settle(ctx, s, work); return err })
+	return settled, err
 }
 
 func (r faultyRecords) Withdraw(ctx context.Context, s media.Subject, work string) error {

@@ -93,9 +93,10 @@ type Records interface {
 	// validator) is media.Conflict or media.Invalid.
 	Create(ctx context.Context, r media.Record, work string) (media.Record, error)
 
-	// Settle ends the pending of a record for a work; nil when it is not pending for that, or gone. Withdraw removes a record that is
-	// pending for a work; nil when it is gone, or pending for another, media.Conflict when it is settled.
-	Settle(ctx context.Context, s media.Subject, work string) error
+	// Settle ends the pending of a record for a work, and gives the record as it is then; what is not pending for that stays as it is.
+	// media.NotFound when it is not there, or pending for another. Withdraw removes a record that is pending for a work; nil when it is gone, or
+	// pending for another, media.Conflict when it is settled.
+	Settle(ctx context.Context, s media.Subject, work string) (media.Record, error)
 	Withdraw(ctx context.Context, s media.Subject, work string) error
 
 	// Change sets fields, nil removes one, of a record whose Version is version ("" for any); media.PreconditionFailed when it is another.

@@ -161,7 +161,7 @@ func TestWorkThatIsCutOffLeavesTheSameByAnother(t *testing.T) {
 	if left, err := s.books.Intents(t.Context()); err != nil || len(left) != 0 {
 		t.Errorf("intents %v, %v are left", left, err)
 	}
-	if err := s.records.Settle(t.Context(), on, "at work"); err != nil {
+	if _, err := s.records.Settle(t.Context(), on, "at work"); err != nil {
 		t.Fatal(err)
 	}
 	if v, err := s.View(t.Context(), media.Principal{}, on); err != nil || v.Record.Title() != "Chair" {

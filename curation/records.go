@@ -55,11 +55,12 @@ func (l *LMS) Create(ctx context.Context, p media.Principal, n NewRecord) (View,
 	r := media.Record{Subject: s, Fields: n.Fields, Owner: p.Subject, Published: published(n.Fields), CreatedAt: now, UpdatedAt: now}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepsLimit) // who hangs up leaves nothing half done
 	defer cancel()
+	var made media.Record
 	var err error
 	if len(n.Images) == 0 {
-		_, err = l.records.Create(ctx, r, "")
+		made, err = l.records.Create(ctx, r, "")
 	} else {
-		err = l.createWith(ctx, p, r, n.Images)
+		made, err = l.createWith(ctx, p, r, n.Images)
 	}
 	if errors.Is(err, media.Conflict) && n.Key != "" {
 		return l.madeBefore(ctx, p, s, err)
@@ -67,7 +68,7 @@ func (l *LMS) Create(ctx context.Context, p media.Principal, n NewRecord) (View,
 	if err != nil {
 		return View{}, err
 	}
-	return l.View(ctx, p, s)
+	return l.viewOf(ctx, p, made)
 }
 
 // recordID is random, or follows from the request's name.
@@ -90,34 +91,34 @@ func (l *LMS) madeBefore(ctx context.Context, p media.Principal, s media.Subject
 	case r.Owner != p.Subject:
 		return View{}, conflict
 	}
-	return l.View(ctx, p, s)
+	return l.viewOf(ctx, p, r)
 }
 
 // createWith makes a record and the media on it. See docs/decisions/0038.
-func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record, images []media.Attachment) error {
+func (l *LMS) createWith(ctx context.Context, p media.Principal, r media.Record, images []media.Attachment) (made media.Record, err error) {
 	i := media.Intent{ID: media.NewAssetID(r.CreatedAt).String(), Doing: media.Creating, Subject: r.Subject, By: p.Subject, State: media.Begun, At: r.CreatedAt}
 	defer l.work(i)()
 	if err := l.books.Intend(ctx, i); err != nil {
-		return err
+		return made, err
 	}
 	crash.At("lms: intent kept")
 	if _, err := l.records.Create(ctx, r, i.ID); err != nil {
 		l.undo(ctx, i, !errors.Is(err, media.Conflict) && !errors.Is(err, media.Invalid))
-		return err
+		return made, err
 	}
 	crash.At("lms: record made")
 	if _, err := l.books.Attach(ctx, i.ID, images); err != nil {
 		if decided := l.undo(ctx, i, true); !decided {
-			return err
+			return made, err
 		}
 	}
 	crash.At("lms: media attached")
-	if err := l.records.Settle(ctx, r.Subject, i.ID); err != nil {
-		return &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "it is made, and shows as soon as the database of the LMS is back", RetryAfter: time.Second, Err: err}
+	if made, err = l.records.Settle(ctx, r.Subject, i.ID); err != nil {
+		return made, &media.Error{Kind: media.Unavailable, Code: "being_made", Detail: "it is made, and shows as soon as the database of the LMS is back", RetryAfter: time.Second, Err: err}
 	}
 	crash.At("lms: record settled")
 	l.end(ctx, i)
-	return nil
+	return made, nil
 }
 
 // undo takes back a creation, and reports that it cannot because it is decided. What it does not get done is left to the sweeper.
@@ -207,11 +208,11 @@ func (l *LMS) Change(ctx context.Context, p media.Principal, s media.Subject, ve
 		set["modules"] = keptFields(r.Fields["modules"], set["modules"])
 	}
 	if len(set) > 0 {
-		if _, err := l.records.Change(ctx, s, r.Version, set); err != nil {
+		if r, err = l.records.Change(ctx, s, r.Version, set); err != nil {
 			return View{}, err
 		}
 	}
-	return l.View(ctx, p, s)
+	return l.viewOf(ctx, p, r)
 }
 
 func staleRecord() error {
@@ -357,7 +358,7 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 		return View{}, err
 	}
 	crash.At("lms: intent kept")
-	if _, err := l.records.Raise(after, s); err != nil {
+	if r, err = l.records.Raise(after, s); err != nil {
 		if !errors.Is(err, media.Unavailable) {
 			l.end(after, i)
 		}
@@ -368,7 +369,7 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 		return View{}, err
 	}
 	crash.At("lms: media restored")
-	return l.View(ctx, p, s)
+	return l.viewOf(ctx, p, r)
 }
 
 // Admins write any record: the LMS itself does, where it has no MongoDB of its own.

@@ -193,12 +193,16 @@ func (l *LMS) mendCreating(ctx context.Context, i media.Intent, abandoned bool) 
 		}
 		state = media.Undone
 	}
-	err := l.records.Settle
+	var err error
+	var over media.Kind // it was written over, or removed, since: it is theirs
 	if state == media.Undone {
-		err = l.records.Withdraw
+		err, over = l.records.Withdraw(ctx, i.Subject, i.ID), media.Conflict
+	} else {
+		_, err = l.records.Settle(ctx, i.Subject, i.ID)
+		over = media.NotFound
 	}
-	if err := err(ctx, i.Subject, i.ID); err != nil && (state != media.Undone || !errors.Is(err, media.Conflict)) {
-		return err // a conflict over what was undone: others have written over it, and it is theirs
+	if err != nil && !errors.Is(err, over) {
+		return err
 	}
 	return l.books.End(ctx, i.ID)
 }

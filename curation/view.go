@@ -25,19 +25,30 @@ type View struct {
 
 // View reads a product or a course, and its media, side by side. What the asker may not see is media.NotFound, as what does not exist.
 func (l *LMS) View(ctx context.Context, p media.Principal, s media.Subject) (View, error) {
-	qs := []media.PlaceQuery{{Kind: media.ProductImage, ProductID: s.ID}}
+	return l.view(ctx, p, s, l.o.Records.Lookup, allPlaces(s)...)
+}
+
+// viewOf is the View of a record as it was just written: who wrote it is told so, also when its database has gone since.
+func (l *LMS) viewOf(ctx context.Context, p media.Principal, r media.Record) (View, error) {
+	written := func(context.Context, media.Subject) (media.Record, bool, error) { return r, false, nil }
+	return l.view(ctx, p, r.Subject, written, allPlaces(r.Subject)...)
+}
+
+func allPlaces(s media.Subject) []media.PlaceQuery {
 	if s.Type == media.Course {
-		qs = []media.PlaceQuery{{Kind: media.CourseVideo, CourseID: s.ID}, {Kind: media.CourseResource, CourseID: s.ID}}
+		return []media.PlaceQuery{{Kind: media.CourseVideo, CourseID: s.ID}, {Kind: media.CourseResource, CourseID: s.ID}}
 	}
-	return l.view(ctx, p, s, qs...)
+	return []media.PlaceQuery{{Kind: media.ProductImage, ProductID: s.ID}}
 }
 
 // List reads the places that a query selects, with the record they hang on. See View.
 func (l *LMS) List(ctx context.Context, p media.Principal, q media.PlaceQuery) (View, error) {
-	return l.view(ctx, p, q.Subject(), q)
+	return l.view(ctx, p, q.Subject(), l.o.Records.Lookup, q)
 }
 
-func (l *LMS) view(ctx context.Context, p media.Principal, s media.Subject, qs ...media.PlaceQuery) (View, error) {
+type recordLookup func(ctx context.Context, s media.Subject) (r media.Record, known bool, err error)
+
+func (l *LMS) view(ctx context.Context, p media.Principal, s media.Subject, lookup recordLookup, qs ...media.PlaceQuery) (View, error) {
 	if !media.ValidEntityID(s.ID) {
 		return View{}, badRecordID()
 	}
@@ -47,7 +58,7 @@ func (l *LMS) view(ctx context.Context, p media.Principal, s media.Subject, qs .
 	found := make([]remembered, len(qs))
 	g, both := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		v.Record, known, recordErr = l.o.Records.Lookup(both, s)
+		v.Record, known, recordErr = lookup(both, s)
 		if errors.Is(recordErr, media.Unavailable) || errors.Is(recordErr, media.NotFound) && l.records.Trusting(both) {
 			return nil // media only
 		}

@@ -99,7 +99,7 @@ func TestIDsThatAreNoneReachNoDriver(t *testing.T) {
 			"lesson":   func() error { _, err := r.Record(t.Context(), media.Subject{Type: media.Lesson, ID: id}); return err },
 			"titles":   func() error { _, err := r.Titles(t.Context(), []media.Subject{s}); return err },
 			"create":   func() error { _, err := r.Create(t.Context(), media.Record{Subject: s}, ""); return err },
-			"settle":   func() error { return r.Settle(t.Context(), s, "w") },
+			"settle":   func() error { _, err := r.Settle(t.Context(), s, "w"); return err },
 			"withdraw": func() error { return r.Withdraw(t.Context(), s, "w") },
 			"change":   func() error { _, err := r.Change(t.Context(), s, "", nil); return err },
 			"bury":     func() error { return r.Bury(t.Context(), s, "") },

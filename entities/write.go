@@ -89,21 +89,21 @@ func fresh(e media.Record) (map[string]any, error) {
 	return fields, nil
 }
 
-// Settle ends the pending of a record for a work; nil when it is not pending for that, or gone.
-func (r *Records) Settle(ctx context.Context, s media.Subject, work string) error {
+// Settle ends the pending of a record for a work, and gives the record as it is then; what is not pending for that stays as it is.
+// media.NotFound when it is not there, or pending for another.
+func (r *Records) Settle(ctx context.Context, s media.Subject, work string) (media.Record, error) {
 	k, err := key(s)
 	if err != nil {
-		return err
+		return media.Record{}, err
 	}
-	_, err = r.write(ctx, "settle", k, func(there *Document) (*Document, error) {
+	return r.write(ctx, "settle", k, func(there *Document) (*Document, error) {
 		if !pendingFor(there, work) {
-			return there, nil
+			return there, same(s.Type, there, "")
 		}
 		d := r.next(there)
 		delete(d.Fields, PendingMember)
 		return d, nil
 	})
-	return err
 }
 
 // Withdraw removes a record that is pending for a work; nil when it is gone, or pending for another, media.Conflict when it is settled.

@@ -250,7 +250,7 @@ func brokenWrites() []broken {
 			return next
 		}), []string{
 			"a change sets fields, removes those set to nil, and leaves the others", "a record is put as it is given, whether it was there or not",
-			"settling shows a record; again is nil, and so it is when it is gone",
+			"settling shows a record; again changes nothing, and what is gone is not found",
 		}},
 		{"nothing is pending", written(func(_ entities.Key, _, next *entities.Document) *entities.Document {
 			if next != nil {
@@ -265,7 +265,7 @@ func brokenWrites() []broken {
 				next.Fields[entities.PendingMember] = true
 			}
 			return next
-		}), []string{"a record that is pending is its own work's", "settling shows a record; again is nil, and so it is when it is gone"}},
+		}), []string{"a record that is pending is its own work's", "settling shows a record; again changes nothing, and what is gone is not found"}},
 		{"nothing is deleted", written(func(_ entities.Key, there, next *entities.Document) *entities.Document {
 			if next == nil {
 				return there

@@ -114,15 +114,17 @@ func settling() []promise {
 			f.is(f.r.Bury(f.ctx(), product(1), ""), media.NotFound)
 			f.is(f.r.Remove(f.ctx(), product(1)), media.NotFound)
 		}},
-		{"settling shows a record; again is nil, and so it is when it is gone", func(f *fixture) {
+		{"settling shows a record; again changes nothing, and what is gone is not found", func(f *fixture) {
 			f.pending(product(1), fields{"name": "a"})
-			f.must(f.r.Settle(f.ctx(), product(1), work))
-			got := f.read(product(1))
-			f.same("fields", without(got.Fields), fields{"name": "a"})
-			f.must(f.r.Settle(f.ctx(), product(1), work))
-			f.same("record", f.read(product(1)), got)
+			for range 2 {
+				settled, err := f.r.Settle(f.ctx(), product(1), work)
+				f.must(err)
+				f.same("record", f.read(product(1)), settled)
+				f.same("fields", without(settled.Fields), fields{"name": "a"})
+			}
 			f.same("list", f.ids(media.RecordQuery{Type: media.Product}), ids(1))
-			f.must(f.r.Settle(f.ctx(), product(2), work))
+			_, err := f.r.Settle(f.ctx(), product(2), work)
+			f.is(err, media.NotFound)
 			f.gone(product(2))
 		}},
 		{"only what is pending is withdrawn", func(f *fixture) {
@@ -138,10 +140,12 @@ func settling() []promise {
 			f.pending(product(1), fields{"name": "a"}) // whose answer was lost
 			_, err := f.r.Create(f.ctx(), media.Record{Subject: product(1)}, "another")
 			f.is(err, media.Conflict)
-			f.must(f.r.Settle(f.ctx(), product(1), "another"))
+			_, err = f.r.Settle(f.ctx(), product(1), "another")
+			f.is(err, media.NotFound)
 			f.must(f.r.Withdraw(f.ctx(), product(1), "another"))
 			f.gone(product(1))
-			f.must(f.r.Settle(f.ctx(), product(1), work))
+			_, err = f.r.Settle(f.ctx(), product(1), work)
+			f.must(err)
 			f.same("name", f.read(product(1)).Fields["name"], any("a"))
 			f.is(f.r.Withdraw(f.ctx(), product(1), "another"), media.Conflict)
 			_, err = f.r.Create(f.ctx(), media.Record{Subject: product(1)}, work)

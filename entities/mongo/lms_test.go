@@ -203,7 +203,7 @@ func TestWhatIsCreatedIsAsAnLMSWouldHaveMadeIt(t *testing.T) {
 	if got := l.raw("courses", oid(1)).Lookup(entities.PendingMember).StringValue(); got != "work 1" {
 		t.Errorf("what is pending is marked %q", got)
 	}
-	if err := l.r.Settle(t.Context(), aCourse, "work 1"); err != nil {
+	if _, err := l.r.Settle(t.Context(), aCourse, "work 1"); err != nil {
 		t.Fatal(err)
 	}
 	raw := l.raw("courses", oid(1))
