@@ -84,5 +84,5 @@ func mediaSettings(c *Config) []setting {
 // foreign are variables with our prefix that are no settings: where the configuration is, what the client commands take, and the mark at
 // which a test kills the process.
 func foreign() []string {
-	return []string{"SLUICE_CONFIG", "SLUICE_ENV_FILE", "SLUICE_SERVER", "SLUICE_TOKEN", "SLUICE_CRASH_AT"}
+	return []string{"SLUICE_CONFIG", "SLUICE_ENV_FILE", "SLUICE_SERVER", "SLUICE_TOKEN", "SLUICE_CRASH_AT", "SLUICE_PAUSE_AT"}
 }

@@ -20,10 +20,7 @@ const lmsMarks = "lms: "
 // Killed between any two steps of making, deleting and restoring a product with images, the gateway has all of it or nothing once it is back.
 func TestACrashLeavesNoHalfAProduct(t *testing.T) {
 	t.Parallel()
-	marks := slices.DeleteFunc(crashMarks(t), func(mark string) bool { return !strings.HasPrefix(mark, lmsMarks) })
-	if len(marks) < 8 {
-		t.Fatalf("found the marks %v only", marks)
-	}
+	marks := stepsOfTheLMS(t)
 	for name, env := range map[string]func(*testing.T) []string{"embedded": func(*testing.T) []string { return nil }, "servers": everyServer} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +42,16 @@ func TestACrashLeavesNoHalfAProduct(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stepsOfTheLMS are the marks between two steps of work on both databases.
+func stepsOfTheLMS(t *testing.T) []string {
+	t.Helper()
+	marks := slices.DeleteFunc(crashMarks(t), func(mark string) bool { return !strings.HasPrefix(mark, lmsMarks) })
+	if len(marks) < 8 {
+		t.Fatalf("found the marks %v only", marks)
+	}
+	return marks
 }
 
 // shop is one product with two images on its way through its life.
@@ -92,6 +99,9 @@ func (w *shop) live(ctx context.Context) error {
 	body := map[string]any{"name": w.name, "images": []any{w.cover, "https://cdn.example.com/side.jpg"}}
 	if err := w.c.call(ctx, http.MethodPost, "/api/products", body, &made, http.StatusCreated); err != nil {
 		return err
+	}
+	if made.Product.ID == "" || len(made.Images) != 2 {
+		return fmt.Errorf("made, and told of the product %q with %d images", made.Product.ID, len(made.Images))
 	}
 	w.product, w.told = made.Product.ID, "made"
 	a, err := w.c.do(ctx, http.MethodDelete, "/api/products/"+w.product, nil, 0, append(w.c.auth(), "If-Match", "*")...)

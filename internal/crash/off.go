@@ -4,6 +4,6 @@
 // In an ordinary build a mark costs nothing: At is empty and inlined away.
 package crash
 
-// At marks a named point. Built with the tag crashpoints, the process kills itself here with SIGKILL when SLUICE_CRASH_AT names
-// the point.
+// At marks a named point. Built with the tag crashpoints, the process kills itself here when SLUICE_CRASH_AT names the point, and stops when
+// SLUICE_PAUSE_AT does.
 func At(string) {}

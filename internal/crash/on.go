@@ -12,28 +12,40 @@ import (
 )
 
 var (
-	target, nth = parse(os.Getenv("SLUICE_CRASH_AT"))
-	passed      atomic.Int64
+	dying   = parse("SLUICE_CRASH_AT")
+	pausing = parse("SLUICE_PAUSE_AT")
 )
 
-// parse reads "point" or "point#3": die at the third pass.
-func parse(s string) (string, int64) {
-	name, count, found := strings.Cut(s, "#")
+// point is one pass of a mark.
+type point struct {
+	name   string
+	nth    int64
+	passed atomic.Int64
+}
+
+// parse reads "mark", or "mark#3" for its third pass, from the environment.
+func parse(variable string) *point {
+	name, count, found := strings.Cut(os.Getenv(variable), "#")
 	if !found {
-		return name, 1
+		count = "1"
 	}
 	n, err := strconv.ParseInt(count, 10, 64)
 	if err != nil {
-		panic("SLUICE_CRASH_AT: " + err.Error())
+		panic(variable + ": " + err.Error())
 	}
-	return name, n
+	return &point{name: name, nth: n}
 }
 
-// At kills the process with SIGKILL when SLUICE_CRASH_AT names this point.
-func At(point string) {
-	if point != target || passed.Add(1) != nth {
-		return
+func (p *point) reached(mark string) bool { return mark == p.name && p.passed.Add(1) == p.nth }
+
+// At kills the process with SIGKILL when SLUICE_CRASH_AT names this mark, and stops all of it with SIGSTOP when SLUICE_PAUSE_AT does: whoever
+// waits for that may let something else die, and SIGCONT lets it go on.
+func At(mark string) {
+	switch {
+	case dying.reached(mark):
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case pausing.reached(mark):
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	select {}
 }

@@ -85,11 +85,14 @@ func (c *child) Pid() int {
 func (c *child) Pause(t testing.TB) {
 	t.Helper()
 	c.signal(t, syscall.SIGSTOP)
-	stat := fmt.Sprintf("/proc/%d/stat", c.Pid())
-	Until(t, stopLimit, "the server has stopped", func() bool {
-		text, err := os.ReadFile(stat)
-		return err == nil && bytes.Contains(text, []byte(") T "))
-	})
+	pid := c.Pid()
+	Until(t, stopLimit, "the server has stopped", func() bool { return paused(pid) })
+}
+
+// paused reports whether a process is stopped, as by SIGSTOP.
+func paused(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && bytes.Contains(text, []byte(") T "))
 }
 
 // Continue lets a paused server go on.

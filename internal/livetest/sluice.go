@@ -266,6 +266,21 @@ func (s *Server) cleanup() {
 	}
 }
 
+// Paused reports whether the gateway has stopped itself, at the mark that SLUICE_PAUSE_AT names; Continue lets it go on.
+func (s *Server) Paused() bool { return paused(s.Pid()) }
+
+// Continue lets a gateway that is paused go on.
+func (s *Server) Continue() {
+	s.t.Helper()
+	cmd, _ := s.running()
+	if cmd == nil {
+		s.t.Fatal("livetest: continue: the gateway does not run")
+	}
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		s.t.Fatalf("continue gateway: %v", err)
+	}
+}
+
 // Pid is the process id, or 0 while it does not run.
 func (s *Server) Pid() int {
 	cmd, _ := s.running()
