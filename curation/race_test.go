@@ -169,6 +169,28 @@ func TestWorkThatIsCutOffLeavesTheSameByAnother(t *testing.T) {
 	}
 }
 
+// Who did not hear the answer restores again, and gets all of it, also when the first time was cut off.
+func TestWhatIsRestoredAgainIsThere(t *testing.T) {
+	t.Parallel()
+	s, _, _ := paused(t)
+	ida := who("ida", media.Instructor)
+	on, _ := s.product(t, "ida", nil)
+	if err := s.LMS.Delete(t.Context(), ida, on, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.records.Raise(t.Context(), on); err != nil { // and then that gateway died
+		t.Fatal(err)
+	}
+	for range 2 {
+		if v, err := s.Restore(t.Context(), ida, on); err != nil || v.Record.ID != on.ID || len(v.Images) != 2 {
+			t.Errorf("got %q with %d images, %v", v.Record.ID, len(v.Images), err)
+		}
+	}
+	if _, err := s.Restore(t.Context(), who("ivo", media.Instructor), on); !errors.Is(err, media.NotFound) {
+		t.Errorf("somebody else's: %v, want not found", err)
+	}
+}
+
 // A record that the LMS itself has written over one that was being made is the LMS's: the work on it is over.
 func TestARecordThatIsWrittenOverWhileItIsMadeEndsTheWork(t *testing.T) {
 	t.Parallel()

@@ -329,7 +329,8 @@ func (l *LMS) clearLessons(ctx context.Context, s media.Subject, t media.Trashed
 	return gone, err
 }
 
-// Restore puts a deleted product or course back, with what hung on it.
+// Restore puts a deleted product or course back, with what hung on it. Of one that is back already it gives the View: who asks again may not have
+// heard the answer.
 func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (View, error) {
 	if p.Anonymous() {
 		return View{}, nobody()
@@ -338,11 +339,20 @@ func (l *LMS) Restore(ctx context.Context, p media.Principal, s media.Subject) (
 		return View{}, badRecordID()
 	}
 	r, err := l.records.Buried(ctx, s)
-	if errors.Is(err, media.NotFound) || err == nil && !p.Manages(r.Owner) {
-		return View{}, noRecord(s.Type)
+	back := errors.Is(err, media.NotFound)
+	if back {
+		r, err = l.records.Record(ctx, s)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, media.NotFound) || err == nil && !p.Manages(r.Owner):
+		return View{}, noRecord(s.Type)
+	case err != nil:
 		return View{}, err
+	case back:
+		if err := l.books.RestoreAll(ctx, s, ""); err != nil { // the record is back before its media are
+			return View{}, err
+		}
+		return l.viewOf(ctx, p, r)
 	}
 	switch leaving, err := l.leaving(ctx, s); { // and its media may have gone already
 	case err != nil:

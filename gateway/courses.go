@@ -34,6 +34,7 @@ func (g *Gateway) routeCourses(api huma.API) {
 	}, g.deleteRecord(media.Course))
 	add(g, api, huma.Operation{
 		OperationID: "restore-course", Method: http.MethodPost, Path: "/api/courses/{id}/restore", Tags: tags, Summary: "Restore a deleted course with its media",
+		Description: "What is back already is answered alike.",
 	}, g.restoreCourse)
 	g.routeVideos(api, tags)
 	g.routeResources(api, tags)

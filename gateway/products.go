@@ -34,6 +34,7 @@ func (g *Gateway) routeProducts(api huma.API) {
 	}, g.deleteRecord(media.Product))
 	add(g, api, huma.Operation{
 		OperationID: "restore-product", Method: http.MethodPost, Path: "/api/products/{id}/restore", Tags: tags, Summary: "Restore a deleted product with its images",
+		Description: "What is back already is answered alike.",
 	}, g.restoreProduct)
 	g.routeImages(api, tags)
 }
