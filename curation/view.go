@@ -186,7 +186,8 @@ func narrowed(ps []media.Place, q media.PlaceQuery) []media.Place {
 	return kept
 }
 
-// Records lists products or courses, newest first: with mine those of p's own, published or not; else what is published, and to admins all.
+// Records lists products or courses, newest first: with mine those of p's own, published or not; else what is published, and to admins all. What is
+// Deleted and can be restored is listed to its owner, and to admins.
 func (l *LMS) Records(ctx context.Context, p media.Principal, q media.RecordQuery, mine bool) (media.RecordListing, error) {
 	switch {
 	case q.Limit == 0:
@@ -198,11 +199,13 @@ func (l *LMS) Records(ctx context.Context, p media.Principal, q media.RecordQuer
 		return media.RecordListing{}, err
 	}
 	q.Owner, q.Unlisted = "", p.Has(media.Admin)
-	if mine {
+	if mine || q.Deleted {
 		if p.Anonymous() {
 			return media.RecordListing{}, nobody()
 		}
-		q.Owner, q.Unlisted = p.Subject, true
+		if mine || !q.Unlisted {
+			q.Owner, q.Unlisted = p.Subject, true
+		}
 	}
 	return l.records.List(ctx, q)
 }

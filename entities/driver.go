@@ -17,7 +17,7 @@ type Driver interface {
 	Get(ctx context.Context, k Key) (Document, error)
 
 	// Find reads the documents that fit all of a query, newest first: by createdAt, then by id, at most q.Limit. It never finds what has
-	// PendingMember, nor what is in the trash.
+	// PendingMember, nor what is in the trash. With q.Trash it reads that: what was buried last comes first.
 	Find(ctx context.Context, q Query) ([]Document, error)
 
 	// Write hands the document of a key to change, nil when there is none, and makes it what change gives: nil deletes it, the same pointer
@@ -97,6 +97,7 @@ type Query struct {
 	After    *Position
 	Limit    int
 	Members  []string // which members are read; nil: all. Of others nothing can be told, nor of the version
+	Trash    bool     // those in the trash. Only Owner, After and Limit go with it; After.CreatedAt is the time of a burial
 }
 
 // VersionOf makes a version of when a document was written and of its bytes: one that no two contents share.

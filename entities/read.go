@@ -55,7 +55,7 @@ const (
 )
 
 // List reads one page, newest first. A limit that is none is 50, one above 200 is 200. Products and courses are
-// selected by Category and Unlisted; all by Owner.
+// selected by Category and Unlisted; all by Owner. With Deleted it is what lies in the trash, the latest burial first.
 func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordListing, error) {
 	if !recorded(q.Type) {
 		_, err := key(media.Subject{Type: q.Type})
@@ -64,7 +64,7 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 	if err := errors.Join(checkText("owner", q.Owner), checkText("category", q.Category)); err != nil {
 		return media.RecordListing{}, err
 	}
-	after, err := readCursor(q.Type, q.Cursor)
+	after, err := readCursor(list{q.Type, q.Deleted}, q.Cursor)
 	if err != nil {
 		return media.RecordListing{}, err
 	}
@@ -72,10 +72,9 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 		q.Limit = defaultLimit
 	}
 	q.Limit = min(q.Limit, maxLimit)
-	ask := Query{Type: q.Type, Owner: q.Owner, After: after, Limit: q.Limit + 1}
-	ask.Listed = !q.Unlisted && (q.Type == media.Product || q.Type == media.Course)
-	if q.Type == media.Product || q.Type == media.Course {
-		ask.Category = q.Category
+	ask := Query{Type: q.Type, Owner: q.Owner, After: after, Limit: q.Limit + 1, Trash: q.Deleted}
+	if !q.Deleted && (q.Type == media.Product || q.Type == media.Course) {
+		ask.Listed, ask.Category = !q.Unlisted, q.Category
 	}
 	found, err := r.driver.Find(ctx, ask)
 	if err != nil {
@@ -84,7 +83,11 @@ func (r *Records) List(ctx context.Context, q media.RecordQuery) (media.RecordLi
 	page := media.RecordListing{Items: []media.Record{}}
 	if len(found) > q.Limit {
 		found = found[:q.Limit]
-		page.NextCursor = cursor(q.Type, found[len(found)-1].Position)
+		last := found[len(found)-1]
+		if q.Deleted {
+			last.Position = Position{CreatedAt: last.BuriedAt, ID: last.ID}
+		}
+		page.NextCursor = cursor(list{q.Type, q.Deleted}, last.Position)
 	}
 	for _, d := range found {
 		// Looked at again: what a stranger may see does not depend on how a database spells a condition.
@@ -142,18 +145,24 @@ func (r *Records) Titles(ctx context.Context, subjects []media.Subject) (map[med
 	return titles, nil
 }
 
-// place is a Position as a cursor holds it, with the type of the list it is of.
-type place struct {
-	Type   media.SubjectType `json:"y"`
-	ID     string            `json:"i"`
-	Text   bool              `json:"x,omitempty"`
-	Millis *int64            `json:"t,omitempty"`
-	Word   *string           `json:"w,omitempty"`
-	Number *float64          `json:"n,omitempty"`
+// list is which list a cursor is of.
+type list struct {
+	Type  media.SubjectType `json:"y"`
+	Trash bool              `json:"d,omitempty"`
 }
 
-func cursor(t media.SubjectType, p Position) string {
-	at := place{Type: t, ID: p.ID, Text: p.Text}
+// place is a Position as a cursor holds it.
+type place struct {
+	list
+	ID     string   `json:"i"`
+	Text   bool     `json:"x,omitempty"`
+	Millis *int64   `json:"t,omitempty"`
+	Word   *string  `json:"w,omitempty"`
+	Number *float64 `json:"n,omitempty"`
+}
+
+func cursor(l list, p Position) string {
+	at := place{list: l, ID: p.ID, Text: p.Text}
 	switch v := p.CreatedAt.(type) {
 	case time.Time:
 		ms := v.UnixMilli()
@@ -173,7 +182,7 @@ func cursor(t media.SubjectType, p Position) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func readCursor(t media.SubjectType, text string) (*Position, error) {
+func readCursor(l list, text string) (*Position, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -183,7 +192,7 @@ func readCursor(t media.SubjectType, text string) (*Position, error) {
 		return nil, bad
 	}
 	var at place
-	if err := json.Unmarshal(raw, &at); err != nil || at.Type != t || at.ID == "" || !at.Text && !media.ValidEntityID(at.ID) {
+	if err := json.Unmarshal(raw, &at); err != nil || at.list != l || at.ID == "" || !at.Text && !media.ValidEntityID(at.ID) {
 		return nil, bad
 	}
 	p := &Position{ID: at.ID, Text: at.Text}

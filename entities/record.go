@@ -17,7 +17,7 @@ const TimeLayout = "2006-01-02T15:04:05.000Z"
 func record(t media.SubjectType, d Document) media.Record {
 	r := media.Record{
 		Subject: media.Subject{Type: t, ID: d.ID}, Fields: map[string]any{}, Owner: OwnerOf(t, d), Published: Published(d),
-		Version: d.Version, CreatedAt: d.CreatedAt(), UpdatedAt: d.UpdatedAt(),
+		Version: d.Version, CreatedAt: d.CreatedAt(), UpdatedAt: d.UpdatedAt(), DeletedAt: d.BuriedAt,
 	}
 	for k, v := range d.Fields {
 		if k == "id" || k == "_id" || hidden(k) || t == media.User && !slices.Contains([]string{"name", "title", "displayName", "role"}, k) {

@@ -35,6 +35,9 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	if !r.UpdatedAt.IsZero() {
 		all["updatedAt"] = utc(r.UpdatedAt)
 	}
+	if !r.DeletedAt.IsZero() {
+		all["deletedAt"] = utc(r.DeletedAt)
+	}
 	return json.Marshal(all) //nolint:wrapcheck // huma makes a problem of it
 }
 
@@ -49,7 +52,7 @@ func (Record) Schema(huma.Registry) *huma.Schema {
 			"id":        text("24 lower-case hex digits", ""),
 			"published": {Type: huma.TypeBoolean},
 			"createdBy": text("Subject of who manages it", ""),
-			"createdAt": text("", "date-time"), "updatedAt": text("", "date-time"),
+			"createdAt": text("", "date-time"), "updatedAt": text("", "date-time"), "deletedAt": text("Absent of what is not in the trash", "date-time"),
 		},
 	}
 }
@@ -77,6 +80,7 @@ type RecordID struct {
 type recordsInput struct {
 	Category string `query:"category" maxLength:"300"`
 	Mine     string `query:"mine" enum:"true,false" doc:"true: only one's own, published or not"`
+	Deleted  string `query:"deleted" enum:"true,false" doc:"true: one's own that can be restored, to admins all, the latest deletion first; category does not select here"`
 	Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor   string `query:"cursor" maxLength:"512" doc:"nextCursor of the page before"`
 }
@@ -91,7 +95,7 @@ type recordsOutput struct {
 // listRecords lists products or courses.
 func (g *Gateway) listRecords(t media.SubjectType) func(context.Context, *recordsInput) (*recordsOutput, error) {
 	return func(ctx context.Context, in *recordsInput) (*recordsOutput, error) {
-		q := media.RecordQuery{Type: t, Category: in.Category, Limit: in.Limit, Cursor: in.Cursor}
+		q := media.RecordQuery{Type: t, Category: in.Category, Deleted: in.Deleted == "true", Limit: in.Limit, Cursor: in.Cursor}
 		page, err := g.n.LMS.Records(ctx, principalOf(ctx), q, in.Mine == "true")
 		if err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ type Record struct {
 	Version   string // of this content: strong, printable, changes with each write by whomever
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	DeletedAt time.Time // since when it lies in the trash; zero: it does not
 }
 
 // NewRecordID makes the id of a record created at now, as MongoDB does: 32 bits of Unix seconds, and 64 random ones.
@@ -101,12 +102,13 @@ func idOf(m map[string]any) string {
 	return ""
 }
 
-// RecordQuery selects records for a list, newest first.
+// RecordQuery selects records for a list, newest first; of the trash, what was deleted last.
 type RecordQuery struct {
 	Type     SubjectType // Product or Course; of the others, all
 	Owner    string      // "": everybody's
 	Unlisted bool        // also what is not published; with Owner set, of that owner only
 	Category string      // products or courses of this category; "": all
+	Deleted  bool        // what lies in the trash instead, by Owner alone
 	Limit    int         // 1..200
 	Cursor   string      // NextCursor of the page before
 }

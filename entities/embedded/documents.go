@@ -72,16 +72,19 @@ func find(q entities.Query) (string, []any, error) {
 	if q.Listed {
 		and("listed = 1")
 	}
+	by, among := "created_at", "trash = 0 AND pending = 0"
+	if q.Trash {
+		by, among = "buried_at", "trash = 1"
+	}
 	if q.After != nil {
 		at, _ := q.After.CreatedAt.(time.Time)
-		and("(created_at, id) < (?, ?)", at.UnixMilli(), q.After.ID)
+		and("("+by+", id) < (?, ?)", at.UnixMilli(), q.After.ID)
 	}
-	by := "created_at"
 	if q.IDs != nil || q.Lesson != "" {
 		by = "+created_at" // not by the index on it: that would walk all records for the few with these ids
 	}
 	args = append(args, int64(q.Limit))
-	return "SELECT " + columns + " FROM records WHERE trash = 0 AND pending = 0 AND type = $1" + where.String() +
+	return "SELECT " + columns + " FROM records WHERE " + among + " AND type = $1" + where.String() +
 		" ORDER BY " + by + " DESC, id DESC LIMIT $" + strconv.Itoa(len(args)), args, nil
 }
 

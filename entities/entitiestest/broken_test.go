@@ -406,6 +406,12 @@ func brokenTrash() []broken {
 				return d.Trashed(ctx, time.Now().AddDate(100, 0, 0), limit)
 			}
 		}), []string{"what lies in the trash since before a time is told, the oldest first"}},
+		{"the trash is listed from its bottom", found(func(q *entities.Query, l []entities.Document) []entities.Document {
+			if q.Trash {
+				slices.Reverse(l)
+			}
+			return l
+		}), []string{"the trash is listed, the latest burial first, whole or of one owner"}},
 		{"the trash keeps what came first", written(func(k entities.Key, there, next *entities.Document) *entities.Document {
 			if k.Trash && there != nil && next != nil {
 				return there

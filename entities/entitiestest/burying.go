@@ -29,6 +29,16 @@ func (f *fixture) cutOff(trash bool) *entities.Records {
 	return f.records(cut{f.Driver, trash})
 }
 
+// buried reads a record in the trash, as it was before it was buried.
+func (f *fixture) buried(s media.Subject) media.Record {
+	f.Helper()
+	r, err := f.r.Buried(f.ctx(), s)
+	f.must(err)
+	f.same("buried at", r.DeletedAt, f.time().Truncate(time.Millisecond))
+	r.DeletedAt = time.Time{}
+	return r
+}
+
 func burying() []promise {
 	return []promise{
 		{"what is buried no read sees", func(f *fixture) {
@@ -42,9 +52,7 @@ func burying() []promise {
 			titles, err := f.r.Titles(f.ctx(), []media.Subject{course(1)})
 			f.must(err)
 			f.same("titles", titles, map[media.Subject]string{})
-			got, err := f.r.Buried(f.ctx(), course(1))
-			f.must(err)
-			f.same("buried", got, was)
+			f.same("buried", f.buried(course(1)), was)
 			if _, err := f.Driver.Get(f.ctx(), entities.Key{Subject: course(1)}); !errors.Is(err, media.NotFound) {
 				f.Errorf("the LMS's own document: got %v, want it deleted", err)
 			}
@@ -71,9 +79,7 @@ func burying() []promise {
 			f.read(product(1)) // the copy alone hides nothing
 			f.bury(product(1), was.Version)
 			f.gone(product(1))
-			got, err := f.r.Buried(f.ctx(), product(1))
-			f.must(err)
-			f.same("buried", got, was)
+			f.same("buried", f.buried(product(1)), was)
 		}},
 		{"a burial that was cut off takes along what was written since", func(f *fixture) {
 			was := f.create(product(1), fields{"n": int64(1)})
@@ -151,6 +157,49 @@ func burying() []promise {
 			two, err := f.Driver.Trashed(f.ctx(), f.time(), 2)
 			f.must(err)
 			f.same("two of them", two, []media.Subject{product(3), product(4)})
+		}},
+		{"the trash is listed, the latest burial first, whole or of one owner", func(f *fixture) {
+			for n := range 6 {
+				f.create(product(n), fields{"name": "p", "createdBy": []string{"u", "v"}[n%2], "published": n > 3})
+			}
+			f.create(product(6), fields{"name": "p", "seller": fields{"id": "u"}})
+			f.create(course(7), fields{"title": "c", "createdBy": "u"})
+			f.create(order(8), fields{"user": "u"})
+			began := f.time()
+			for _, n := range []int{3, 1, 2, 4, 0} {
+				f.bury(product(n), "")
+				f.later(time.Second)
+			}
+			f.bury(product(6), "") // these three at one time
+			f.bury(course(7), "")
+			f.bury(order(8), "")
+			_, err := f.r.Raise(f.ctx(), product(1))
+			f.must(err)
+			all := media.RecordQuery{Type: media.Product, Deleted: true}
+			f.same("all", f.ids(all), ids(6, 0, 4, 2, 3))
+			all.Owner = "u"
+			f.same("of one", f.ids(all), ids(6, 0, 4, 2))
+			f.same("courses", f.ids(media.RecordQuery{Type: media.Course, Deleted: true}), ids(7))
+			f.same("orders", f.ids(media.RecordQuery{Type: media.Order, Owner: "u", Deleted: true}), ids(8))
+			f.same("what is left", f.ids(media.RecordQuery{Type: media.Product, Unlisted: true}), ids(5, 1))
+			var paged []string
+			all.Limit = 1
+			for {
+				page := f.page(all)
+				for _, r := range page.Items {
+					paged = append(paged, r.ID)
+					f.same("name", r.Title(), map[bool]string{true: "p"}[r.Type == media.Product])
+				}
+				if all.Cursor = page.NextCursor; all.Cursor == "" {
+					break
+				}
+			}
+			f.same("page by page", paged, ids(6, 0, 4, 2))
+			f.same("since when", f.page(media.RecordQuery{Type: media.Product, Owner: "v", Deleted: true}).Items[0].DeletedAt, began)
+			all.Cursor = f.page(all).NextCursor
+			all.Deleted = false
+			_, err = f.r.List(f.ctx(), all)
+			f.is(err, media.Invalid) // it is not a cursor of this list
 		}},
 		{"each of two with one id is buried by itself", func(f *fixture) {
 			f.create(product(1), fields{"name": "lamp"})

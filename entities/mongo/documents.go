@@ -53,11 +53,16 @@ func (d *Driver) read(ctx context.Context, k entities.Key) (raw bson.Raw, at tim
 	if err != nil || !k.Trash {
 		return raw, at, err
 	}
-	doc, ok := raw.Lookup("document").DocumentOK()
+	return unwrapped(raw)
+}
+
+// unwrapped gives the LMS's document out of its wrapping in the trash, and since when it lies there.
+func unwrapped(lying bson.Raw) (doc bson.Raw, at time.Time, err error) {
+	doc, ok := lying.Lookup("document").DocumentOK()
 	if !ok {
 		return nil, at, errors.New("entities mongo: what lies in the trash is no document of the LMS")
 	}
-	if t, ok := raw.Lookup("at").TimeOK(); ok {
+	if t, ok := lying.Lookup("at").TimeOK(); ok {
 		at = t.UTC()
 	}
 	return doc, at, nil
@@ -105,8 +110,11 @@ func (d *Driver) Find(ctx context.Context, q entities.Query) ([]entities.Documen
 	if q.IDs != nil && len(q.IDs) == 0 {
 		return nil, nil
 	}
-	o := options.Find()
+	where, o := matching(q), options.Find()
 	switch {
+	case q.Trash:
+		where = buried(q)
+		o.SetSort(bson.D{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}).SetLimit(int64(q.Limit))
 	case q.IDs != nil:
 		o.SetLimit(int64(2 * len(q.IDs))) // either form of each
 	case q.Lesson != "":
@@ -119,7 +127,7 @@ func (d *Driver) Find(ctx context.Context, q entities.Query) ([]entities.Documen
 	}
 	var found []bson.Raw
 	err := d.ask(ctx, func(ctx context.Context) error {
-		cursor, err := d.db.Collection(d.o.Collections[q.Type]).Find(ctx, matching(q), o)
+		cursor, err := d.collection(entities.Key{Subject: media.Subject{Type: q.Type}, Trash: q.Trash}).Find(ctx, where, o)
 		if err != nil {
 			return err
 		}
@@ -131,7 +139,13 @@ func (d *Driver) Find(ctx context.Context, q entities.Query) ([]entities.Documen
 	}
 	docs := make([]entities.Document, 0, len(found))
 	for _, raw := range found {
-		doc, err := shown(raw, time.Time{})
+		var at time.Time
+		if q.Trash {
+			if raw, at, err = unwrapped(raw); err != nil {
+				return nil, err
+			}
+		}
+		doc, err := shown(raw, at)
 		if err != nil {
 			return nil, err
 		}

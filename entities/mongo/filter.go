@@ -65,6 +65,25 @@ func matching(q entities.Query) bson.D {
 	return all(where...)
 }
 
+// buried is the filter of a query of the trash.
+func buried(q entities.Query) bson.D {
+	where := bson.A{is("type", string(q.Type))}
+	if members := entities.OwnerFields(q.Type); q.Owner != "" && len(members) > 0 {
+		for i, m := range members {
+			members[i] = "document." + m
+		}
+		where = append(where, owned(members, q.Owner))
+	} else if q.Owner != "" {
+		where = append(where, is("id", q.Owner)) // a user is their own
+	}
+	if q.After != nil {
+		at := q.After.CreatedAt
+		tie := compare("_id", "$lt", trashID(entities.Key{Subject: media.Subject{Type: q.Type, ID: q.After.ID}}))
+		where = append(where, either(compare("at", "$lt", at), all(is("at", at), tie)))
+	}
+	return all(where...)
+}
+
 // owned is entities.OwnerOf as a condition. Each of its parts begins with the strongest member, so that one index on that serves them all:
 // a record that has it is found at once, and only those without are looked through for the weaker ones.
 func owned(members []string, owner string) bson.D {
